@@ -1,0 +1,123 @@
+"""Where things are: the screen, the image on it, and the way between their pixels.
+
+Pixel c covers [c, c + 1); the origin is top left; y points down.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gazetools.errors import GeometryError
+
+Float64 = npt.NDArray[np.float64]
+
+PLACEMENTS = ("fit", "fill", "centre", "none")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A display, and how far away from it the eyes are."""
+
+    width_px: int
+    height_px: int
+    width_mm: float
+    height_mm: float
+    distance_mm: float
+
+    def __post_init__(self) -> None:
+        if min(self.width_px, self.height_px) < 1 or not (
+            min(self.width_mm, self.height_mm, self.distance_mm) > 0
+        ):
+            raise GeometryError(f"{self}: all sizes must be positive")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``1920x1080:527x296:650``: pixels, millimetres, eye distance in mm."""
+        try:
+            pixels, millimetres, distance = text.lower().split(":")
+            width_px, height_px = (int(v) for v in pixels.split("x"))
+            width_mm, height_mm = (float(v) for v in millimetres.split("x"))
+            return cls(width_px, height_px, width_mm, height_mm, float(distance))
+        except ValueError as error:
+            raise GeometryError(
+                f"screen {text!r} is not understood; expected pixels, millimetres and the "
+                "eyes' distance in mm, e.g. 1920x1080:527x296:650"
+            ) from error
+
+    @property
+    def mm_per_px(self) -> float:
+        """Width of a pixel; pixels are taken to be square."""
+        return self.width_mm / self.width_px
+
+    def to_deg(self, x_px: npt.ArrayLike, y_px: npt.ArrayLike) -> tuple[Float64, Float64]:
+        """Angles right of and below the screen's centre, in degrees of visual angle."""
+        x_mm = (np.asarray(x_px, float) - self.width_px / 2) * self.width_mm / self.width_px
+        y_mm = (np.asarray(y_px, float) - self.height_px / 2) * self.height_mm / self.height_px
+        return (
+            np.degrees(np.arctan2(x_mm, self.distance_mm)),
+            np.degrees(np.arctan2(y_mm, self.distance_mm)),
+        )
+
+    def to_px(self, x_deg: npt.ArrayLike, y_deg: npt.ArrayLike) -> tuple[Float64, Float64]:
+        """Undo :meth:`to_deg`."""
+        x_mm = np.tan(np.radians(np.asarray(x_deg, float))) * self.distance_mm
+        y_mm = np.tan(np.radians(np.asarray(y_deg, float))) * self.distance_mm
+        return (
+            x_mm * self.width_px / self.width_mm + self.width_px / 2,
+            y_mm * self.height_px / self.height_mm + self.height_px / 2,
+        )
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The rectangle of the screen that an image filled, and the image's own size."""
+
+    x_px: float
+    y_px: float
+    width_px: float
+    height_px: float
+    image_width: int
+    image_height: int
+
+    def __post_init__(self) -> None:
+        if not (min(self.width_px, self.height_px, self.image_width, self.image_height) > 0):
+            raise GeometryError(f"{self}: all sizes must be positive")
+
+    @classmethod
+    def of(cls, how: str, image_size: tuple[int, int], screen_size: tuple[int, int]) -> Self:
+        """Place an image by rule; sizes are (width, height) in px.
+
+        ``fit``: as large as the screen allows, proportions kept, centred. ``fill``: stretched
+        over the whole screen. ``centre``: at its own size, centred. ``none``: at its own size
+        in the top left corner, that is, gaze is in image pixels already.
+        """
+        (image_w, image_h), (screen_w, screen_h) = image_size, screen_size
+        if how == "fit":
+            scale = min(screen_w / image_w, screen_h / image_h)
+            width, height = image_w * scale, image_h * scale
+        elif how == "fill":
+            width, height = float(screen_w), float(screen_h)
+        elif how in ("centre", "none"):
+            width, height = float(image_w), float(image_h)
+        else:
+            raise GeometryError(f"placement {how!r} is unknown; expected {', '.join(PLACEMENTS)}")
+        if how == "none":
+            return cls(0.0, 0.0, width, height, image_w, image_h)
+        left, top = (screen_w - width) / 2, (screen_h - height) / 2
+        return cls(left, top, width, height, image_w, image_h)
+
+    def to_image(self, x_px: npt.ArrayLike, y_px: npt.ArrayLike) -> tuple[Float64, Float64]:
+        """Screen px to image px."""
+        return (
+            (np.asarray(x_px, float) - self.x_px) * (self.image_width / self.width_px),
+            (np.asarray(y_px, float) - self.y_px) * (self.image_height / self.height_px),
+        )
+
+    def to_screen(self, x_im: npt.ArrayLike, y_im: npt.ArrayLike) -> tuple[Float64, Float64]:
+        """Image px to screen px."""
+        return (
+            np.asarray(x_im, float) * (self.width_px / self.image_width) + self.x_px,
+            np.asarray(y_im, float) * (self.height_px / self.image_height) + self.y_px,
+        )

@@ -1,0 +1,131 @@
+"""Image and mask files in and out, with a limit on what an untrusted file may unpack to."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+# OpenCV reads this once, when it is loaded; whoever needs more sets it in the environment
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(120_000_000))
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gazetools.errors import FormatError
+
+UInt8 = npt.NDArray[np.uint8]
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+MASK_THRESHOLD = 127
+"""Masks are often JPEG: foreground is above this grey value."""
+
+
+def image_stem(name: str) -> str:
+    """Drop an image suffix from a file or stimulus name, and nothing else."""
+    return Path(name).stem if Path(name).suffix.lower() in SUFFIXES else name
+
+
+def list_images(folder: Path) -> dict[str, Path]:
+    """Map the stem of every image file in `folder` to its path.
+
+    Raises
+    ------
+    FormatError
+        `folder` is no folder, holds no image, or two images share a stem.
+    """
+    if not folder.is_dir():
+        raise FormatError(f"{folder}: no such folder; expected a folder of images")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        if path.stem in found:
+            raise FormatError(
+                f"{path}: {found[path.stem].name} has the same name but for its suffix; "
+                "keep one of them"
+            )
+        found[path.stem] = path
+    if not found:
+        raise FormatError(f"{folder}: holds no image; expected {', '.join(SUFFIXES)}")
+    return found
+
+
+def read_image(path: Path) -> UInt8:
+    """Read an image as RGB, uint8, shape (height, width, 3).
+
+    Raises
+    ------
+    FormatError
+        The file is missing, is no image, or is larger than the pixel limit.
+    """
+    image = _decode(path, cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(image[:, :, ::-1])
+
+
+def read_mask(path: Path) -> UInt8:
+    """Read a mask as uint8 0 or 1, shape (height, width); foreground is > 127."""
+    return (_decode(path, cv2.IMREAD_GRAYSCALE) > MASK_THRESHOLD).astype(np.uint8)
+
+
+def _decode(path: Path, flag: int) -> UInt8:
+    if not path.is_file():
+        raise FormatError(f"{path}: no such image")
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), flag)
+    except cv2.error as error:
+        raise FormatError(
+            f"{path}: cannot be decoded ({error.err}); it is damaged, or larger than "
+            f"OPENCV_IO_MAX_IMAGE_PIXELS={os.environ['OPENCV_IO_MAX_IMAGE_PIXELS']}"
+        ) from error
+    if image is None:
+        raise FormatError(
+            f"{path}: not a readable image; it is damaged or of an unknown format, "
+            f"expected {', '.join(SUFFIXES)}"
+        )
+    return np.asarray(image, np.uint8)
+
+
+def encode_png(image: UInt8) -> bytes:
+    """Encode RGB (height, width, 3) or grey (height, width) as PNG."""
+    pixels = image if image.ndim == 2 else image[:, :, ::-1]
+    _, encoded = cv2.imencode(".png", pixels)
+    return encoded.tobytes()
+
+
+def decode_mask_png(png: bytes) -> UInt8:
+    """Undo ``encode_png(mask * 255)``: uint8 0 or 1, shape (height, width)."""
+    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    return (np.asarray(grey) > MASK_THRESHOLD).astype(np.uint8)
+
+
+def resize_image(image: UInt8, size: tuple[int, int]) -> UInt8:
+    """Resize to (height, width), averaging where it shrinks."""
+    height, width = size
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def resize_mask(mask: UInt8, size: tuple[int, int]) -> UInt8:
+    """Resize labels to (height, width) without mixing them.
+
+    A label image is sampled at pixel centres (INTER_NEAREST_EXACT; plain INTER_NEAREST
+    shifts by half a pixel).
+    """
+    height, width = size
+    resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(resized, np.uint8)
+
+
+def tile_pictures(pictures: Sequence[UInt8], columns: int, gap_px: int = 6) -> UInt8:
+    """Lay RGB pictures of one size out as a grid on white."""
+    height, width, _ = pictures[0].shape
+    rows = -(-len(pictures) // columns)
+    canvas = np.full(
+        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8
+    )
+    for position, picture in enumerate(pictures):
+        row, column = divmod(position, columns)
+        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
+        canvas[top : top + height, left : left + width] = picture
+    return canvas

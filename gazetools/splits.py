@@ -1,0 +1,171 @@
+"""Which image is for training, which for choosing, which for the final test.
+
+Images that belong together must not be parted: near-duplicates, and whatever the user's
+pattern ties (slices of a volume, visits of a patient). They are grouped first, and groups
+are drawn.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gazetools.errors import ConfigError, FormatError
+from gazetools.images import UInt8, image_stem
+
+NAMES = ("train", "val", "test")
+NEAR_DUPLICATE_BITS = 20
+"""Images whose 256-bit difference hashes differ in at most this many bits are one group.
+
+Kvasir-SEG's three known near-duplicate pairs differ in 1, 1 and 6 bits; of its other pairs
+all but one differ in more than 30.
+"""
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """How images are parted.
+
+    Attributes
+    ----------
+    files : tuple of Path
+        Lists of image names, one a line; each file's stem is train, val or test. Without
+        any, groups are drawn. If train is listed and val is not, val is drawn from train.
+    val, test : float
+        Shares that are drawn.
+    seed : int
+    group_by : str or None
+        Regular expression; images with an equal match (of group 1, if it has one) stay
+        together.
+    """
+
+    files: tuple[Path, ...] = ()
+    val: float = 0.1
+    test: float = 0.1
+    seed: int = 0
+    group_by: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
+            raise ConfigError(f"shares val={self.val}, test={self.test}; expected a sum below 1")
+        for file in self.files:
+            if file.stem not in NAMES:
+                raise ConfigError(f"{file}: split files are named {', '.join(NAMES)} (any suffix)")
+        try:
+            re.compile(self.group_by or "")
+        except re.error as error:
+            raise ConfigError(
+                f"group pattern {self.group_by!r} is no regular expression ({error})"
+            ) from error
+
+
+def difference_hash(image: UInt8) -> npt.NDArray[np.uint8]:
+    """Hash an RGB image so that near-duplicates differ in few bits: 32 bytes.
+
+    Bits say whether brightness falls from left to right on a 16 x 17 grid (Krawetz,
+    "Kind of like that", 2013).
+    """
+    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (17, 16), interpolation=cv2.INTER_AREA)
+    return np.packbits(grey[:, 1:] > grey[:, :-1])
+
+
+def group_images(
+    names: Sequence[str], hashes: npt.NDArray[np.uint8], pattern: str | None = None
+) -> npt.NDArray[np.int64]:
+    """Number the groups of images that must stay together.
+
+    Parameters
+    ----------
+    names : sequence of n str
+    hashes : ndarray of uint8, shape (n, 32)
+    pattern : str or None
+        See :class:`SplitSpec`.
+
+    Returns
+    -------
+    ndarray of int64, shape (n,)
+        Position of the first member of each image's group.
+    """
+    group = np.arange(len(names))
+    for i in range(1, len(names)):
+        bits = np.bitwise_count(hashes[:i] ^ hashes[i]).sum(axis=1)
+        for j in np.flatnonzero(bits <= NEAR_DUPLICATE_BITS):
+            _join(group, i, int(j))
+    if pattern is not None:
+        first_of: dict[str, int] = {}
+        for i, name in enumerate(names):
+            match = re.search(pattern, name)
+            if match is not None:
+                key = match.group(1 if match.re.groups else 0)
+                _join(group, i, first_of.setdefault(key, i))
+    return group
+
+
+def _join(group: npt.NDArray[np.int64], i: int, j: int) -> None:
+    low, high = sorted((int(group[i]), int(group[j])))
+    group[group == high] = low
+
+
+def assign(
+    names: Sequence[str], group: npt.NDArray[np.int64], spec: SplitSpec
+) -> tuple[list[str], list[str]]:
+    """Give every image its split.
+
+    Returns
+    -------
+    splits : list of str
+        "train", "val", "test", or "none" for an image that no given file lists.
+    unknown : list of str
+        Names in split files that are no image here.
+
+    Raises
+    ------
+    ConfigError
+        A name is listed in two files.
+    """
+    if not spec.files:
+        splits = np.full(len(names), "train", dtype="<U5")
+        _draw(splits, group, "test", spec.test * len(names), spec.seed)
+        _draw(splits, group, "val", spec.val * len(names), spec.seed)
+        return splits.tolist(), []
+    listed = _read_lists(spec.files)
+    splits = np.array([listed.get(name, "none") for name in names], dtype="<U5")
+    if "train" in splits and "val" not in {file.stem for file in spec.files}:
+        _draw(splits, group, "val", spec.val * int((splits == "train").sum()), spec.seed)
+    return splits.tolist(), sorted(set(listed) - set(names))
+
+
+def _draw(
+    splits: npt.NDArray[np.str_], group: npt.NDArray[np.int64], name: str, wanted: float, seed: int
+) -> None:
+    """Move whole groups from train to `name` until it holds about `wanted` images.
+
+    A group with a member outside train stays where it is: drawing it would part it.
+    """
+    rng = np.random.default_rng([seed, NAMES.index(name)])
+    outside = set(group[splits != "train"].tolist())
+    for chosen in rng.permutation(np.unique(group)):
+        members = group == chosen
+        if int((splits == name).sum()) + int(members.sum()) / 2 > wanted:
+            break
+        if int(chosen) not in outside:
+            splits[members] = name
+
+
+def _read_lists(files: Sequence[Path]) -> Mapping[str, str]:
+    listed: dict[str, str] = {}
+    for file in files:
+        if not file.is_file():
+            raise FormatError(f"{file}: no such split file")
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name = line.strip()
+            if not name:
+                continue
+            name = image_stem(name)
+            if listed.setdefault(name, file.stem) != file.stem:
+                raise ConfigError(f"{file}: {name!r} is also listed in {listed[name]}")
+    return listed
