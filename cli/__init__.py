@@ -1,0 +1,1 @@
+"""The command lines: a thin skin of options over the library. Nothing imports this."""

@@ -1,0 +1,43 @@
+"""gazetools: raw eye-tracker exports to fixations, track levels, distance maps and caches.
+
+The public names are loaded when they are first used, so that importing the package, and
+every ``--help``, is instant.
+"""
+
+import os
+from importlib import import_module
+from typing import Any
+
+# OpenCV reads this once, when it is loaded; whoever needs more sets it in the environment
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(120_000_000))
+
+_HOME = {
+    "FIXATIONS": "tables",
+    "SAMPLES": "tables",
+    "Cache": "cache",
+    "GazeToolsError": "errors",
+    "IngestSpec": "ingestion",
+    "MapSpec": "maps",
+    "PseudoMaskSpec": "masks",
+    "RenderSpec": "rendering",
+    "SplitSpec": "splits",
+    "Track": "maps",
+    "TrackSpec": "tracks",
+    "heatmap": "maps",
+    "ingest": "ingestion",
+    "level_counts": "tracks",
+    "open_cache": "cache",
+    "pseudo_mask": "masks",
+    "read": "readers",
+    "read_table": "tables",
+    "render": "rendering",
+    "track_maps": "maps",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'gazetools' has no attribute {name!r}")
+    return getattr(import_module(f"gazetools.{_HOME[name]}"), name)

@@ -37,12 +37,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import h5py
-import hdf5plugin  # importing it registers lz4 and zstd with HDF5
 import numpy as np
 import numpy.typing as npt
 
@@ -58,12 +58,8 @@ _SEAL_BYTES = hashlib.sha256().digest_size
 _LIBVER = ("v110", "v110")
 _PICTURES = ("images", "maps", "heatmaps", "pseudo_masks", "masks")
 _LISTS = ("mask_png", "fixations", "index")
-_FILTERS = {
-    h5py.h5z.FILTER_FLETCHER32,
-    h5py.h5z.FILTER_DEFLATE,
-    hdf5plugin.LZ4.filter_id,
-    hdf5plugin.Zstd.filter_id,
-}
+_LZ4_FILTER, _ZSTD_FILTER = 32004, 32015  # as registered with the HDF Group
+_FILTERS = {h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_DEFLATE, _LZ4_FILTER, _ZSTD_FILTER}
 
 
 @dataclass(frozen=True)
@@ -215,13 +211,20 @@ class CacheWriter:
 
 
 def _compression(codec: str) -> dict[str, Any]:
-    options: dict[str, Mapping[str, Any]] = {
-        "lz4": hdf5plugin.LZ4(),
-        "zstd": hdf5plugin.Zstd(clevel=3),
-        "gzip": {"compression": "gzip", "compression_opts": 1},
-        "none": {},
-    }
-    return dict(options[codec])
+    if codec in ("lz4", "zstd"):
+        plugin = _load_plugin(codec)
+        return dict(plugin.LZ4() if codec == "lz4" else plugin.Zstd(clevel=3))
+    return {"compression": "gzip", "compression_opts": 1} if codec == "gzip" else {}
+
+
+def _load_plugin(codec: str) -> ModuleType:
+    """Register lz4 and zstd with HDF5, which importing the plugin does."""
+    try:
+        return import_module("hdf5plugin")
+    except ImportError as error:
+        raise CacheError(
+            f"codec {codec} needs the package hdf5plugin; install it, or render with --codec gzip"
+        ) from error
 
 
 @contextmanager
@@ -285,6 +288,8 @@ class Cache:
         self.path, self._file = path, file
         attributes = _check_header(path, file)
         self.spec = CacheSpec(**attributes["spec"])
+        if self.spec.codec in ("lz4", "zstd"):
+            _load_plugin(self.spec.codec)
         self.recipe: dict[str, Any] = attributes["recipe"]
         self.sources: dict[str, Any] = attributes["sources"]
         index = _check_list(path, file, "index", np.dtype("u1"), ())[()].tobytes()
@@ -479,7 +484,9 @@ def _check_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     if h5py.h5z.FILTER_FLETCHER32 not in filters or not filters <= _FILTERS:
         raise CacheError(f"{path}: /{name} has filters {sorted(filters)}, not those of the format")
     allocated = dataset.id.get_num_chunks() if dataset.size else 0
-    declared = int(np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)]))
+    declared = int(
+        np.prod([-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)])
+    )
     if dataset.size and allocated != declared:
         raise CacheError(
             f"{path}: /{name} declares {declared} chunks and holds {allocated}; "

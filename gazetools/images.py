@@ -4,9 +4,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-# OpenCV reads this once, when it is loaded; whoever needs more sets it in the environment
-os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(120_000_000))
-
 import cv2
 import numpy as np
 import numpy.typing as npt

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gazetools import _map_kernels as kernels
 from gazetools.errors import ConfigError
+from gazetools.kernels import maps as kernels
 from gazetools.tracks import TrackSpec, level_counts, nested_order
 
 Float32 = npt.NDArray[np.float32]
@@ -40,8 +40,9 @@ class MapSpec:
     decay : {"gaussian", "linear", "sum"}
         With D the distance: exp(-D**2 / (2 sigma**2)), max(0, 1 - D / sigma), or the
         duration-weighted sum of Gaussians (the published heatmap, when the track is whole).
-    duration : {"none", "weight", "radius"}
-        A fixation's share d / max(d) scales its height, or (as a square root) its sigma.
+    duration : {"auto", "none", "weight", "radius"}
+        A fixation's share d / max(d) scales its height, or (as a square root) its sigma; a sum
+        is weighted or not. "auto" weights sums and leaves distance maps alone.
     sigma : float
         Width, as a fraction of the image's side.
     metric : {"square", "isotropic"}
@@ -50,7 +51,7 @@ class MapSpec:
 
     form: str = "polyline"
     decay: str = "gaussian"
-    duration: str = "none"
+    duration: str = "auto"
     sigma: float = 0.07
     metric: str = "square"
 
@@ -58,7 +59,7 @@ class MapSpec:
         for name, allowed in (
             ("form", ("polyline", "points")),
             ("decay", ("gaussian", "linear", "sum")),
-            ("duration", ("none", "weight", "radius")),
+            ("duration", ("auto", "none", "weight", "radius")),
             ("metric", ("square", "isotropic")),
         ):
             if getattr(self, name) not in allowed:
@@ -141,7 +142,8 @@ def heatmap(track: Track, size: tuple[int, int], sigma: float = 70 / CANVAS_PX) 
     ndarray of float32, shape (height, width)
     """
     across, down = _blurred_points(track, size, sigma)
-    return _to_unit_range((down.T * track.duration_ms.astype(np.float32)) @ across)
+    total = (down.T * track.duration_ms.astype(np.float32)) @ across
+    return _scaled(total, total)
 
 
 # ---------------------------------------------------------------- primitives of a track
@@ -168,9 +170,9 @@ def _primitives(
     ex = np.where(length > 0, (x - ax) / safe, 1.0)
     ey = np.where(length > 0, (y - ay) / safe, 0.0)
     scale, offset = _costs(strength, maps)
-    return np.column_stack(
-        ((x + ax) / 2, (y + ay) / 2, ex, ey, length / 2, scale, offset)
-    ).astype(np.float32)
+    return np.column_stack(((x + ax) / 2, (y + ay) / 2, ex, ey, length / 2, scale, offset)).astype(
+        np.float32
+    )
 
 
 def _costs(strength: Float64, maps: MapSpec) -> tuple[Float64, Float64]:
@@ -186,7 +188,11 @@ def _costs(strength: Float64, maps: MapSpec) -> tuple[Float64, Float64]:
 
 
 def _summed_levels(
-    track: Track, counts: npt.NDArray[np.int64], tracks: TrackSpec, maps: MapSpec, size: tuple[int, int]
+    track: Track,
+    counts: npt.NDArray[np.int64],
+    tracks: TrackSpec,
+    maps: MapSpec,
+    size: tuple[int, int],
 ) -> Float32:
     """Level sums, all scaled by the whole track's range so that they stay nested."""
     across, down = _blurred_points(track, size, maps.sigma)
@@ -194,8 +200,7 @@ def _summed_levels(
     weights = np.ones_like(track.duration_ms) if maps.duration == "none" else track.duration_ms
     weights = nested_order(weights, tracks).astype(np.float32)
     sums = np.stack([(down[:k].T * weights[:k]) @ across[:k] for k in counts])
-    lowest, highest = sums[0].min(), sums[0].max()
-    return np.clip((sums - lowest) / max(highest - lowest, np.finfo(np.float32).tiny), 0, 1)
+    return _scaled(sums, sums[0])
 
 
 def _blurred_points(track: Track, size: tuple[int, int], sigma: float) -> tuple[Float32, Float32]:
@@ -224,6 +229,8 @@ def _blurred_cells(pixels: int, sigma: float) -> Float32:
     return np.asarray(resized, np.float32)
 
 
-def _to_unit_range(values: Float32) -> Float32:
-    lowest, highest = values.min(), values.max()
-    return np.clip((values - lowest) / max(highest - lowest, np.finfo(np.float32).tiny), 0, 1)
+def _scaled(values: Float32, reference: Float32) -> Float32:
+    """Map the range of `reference` to [0, 1] and clip."""
+    lowest, highest = reference.min(), reference.max()
+    span = max(highest - lowest, np.finfo(np.float32).tiny)
+    return np.asarray(np.clip((values - lowest) / span, 0, 1), np.float32)

@@ -133,7 +133,7 @@ def _grabcut_mask(image: UInt8, tracks: Sequence[Track]) -> UInt8:
     if _both_present(seeds):
         cv2.setRNGSeed(0)  # its k-means starts at random
         bgd, fgd = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(image, seeds, None, bgd, fgd, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(image, seeds, (0, 0, 1, 1), bgd, fgd, ITERATIONS, cv2.GC_INIT_WITH_MASK)
         decided = (seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)
     cleaned = _cleaned(decided.astype(np.uint8), heat)
     return cleaned if cleaned.any() else (prior > 0.5).astype(np.uint8)
@@ -148,9 +148,9 @@ def _both_present(seeds: UInt8) -> bool:
 def _cleaned(mask: UInt8, heat: Float32) -> UInt8:
     """Smooth the outline, drop components that were hardly looked at, fill holes."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (SMOOTHING_PX, SMOOTHING_PX))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, disc)
-    count, labels = cv2.connectedComponents(mask)
+    smooth = cv2.morphologyEx(mask, cv2.MORPH_OPEN, disc)
+    smooth = cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, disc)
+    count, labels = cv2.connectedComponents(smooth)
     heat_of = np.bincount(labels.ravel(), heat.ravel(), count)
     kept = heat_of >= KEPT_HEAT_SHARE * max(heat_of[1:].sum(), 1e-12) if count > 1 else heat_of < 0
     kept[0] = False

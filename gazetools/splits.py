@@ -69,14 +69,16 @@ def difference_hash(image: UInt8) -> npt.NDArray[np.uint8]:
     Bits say whether brightness falls from left to right on a 16 x 17 grid (Krawetz,
     "Kind of like that", 2013).
     """
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (17, 16), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(
+        cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (17, 16), interpolation=cv2.INTER_AREA
+    )
     return np.packbits(grey[:, 1:] > grey[:, :-1])
 
 
 def group_images(
     names: Sequence[str], hashes: npt.NDArray[np.uint8], pattern: str | None = None
 ) -> npt.NDArray[np.int64]:
-    """Number the groups of images that must stay together.
+    """Find the groups of images that must stay together.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ class Schema:
 _WHO = (
     Column("recording", "str", "", "name of the recording; unique within a table"),
     Column("subject", "str", "", "participant who looked"),
-    Column("trial", "int64", "", "presentation number within the recording, from 1"),
+    Column("trial", "int64", "", "presentation within the recording, from 1; 0 between"),
     Column("stimulus", "str", "", "name of what was shown", nullable=True),
 )
 
@@ -113,6 +113,9 @@ SAMPLES = Schema(
                 ("eye_x_mm", "mm", "eye position in display coordinates"),
                 ("eye_y_mm", "mm", "eye position in display coordinates, y down"),
                 ("eye_z_mm", "mm", "eye position, distance from the display plane"),
+                ("dir_x", "", "gaze direction, unit vector in display coordinates"),
+                ("dir_y", "", "gaze direction"),
+                ("dir_z", "", "gaze direction, negative towards the display"),
                 ("pupil_mm", "mm", "pupil diameter"),
             )
         ),

@@ -7,11 +7,15 @@ they are options here, and their defaults are ours.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from gazetools.errors import ConfigError
+
+Values = TypeVar("Values", npt.NDArray[np.float64], npt.NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class TrackSpec:
         if self.by not in ("count", "duration"):
             raise ConfigError(f"by is {self.by!r}; expected count or duration")
         fractions = self.kept_fractions()
-        falling = all(a >= b for a, b in zip(fractions, fractions[1:], strict=False))
+        falling = all(a >= b for a, b in pairwise(fractions))
         if len(fractions) != self.levels or not falling or not 0 < min(fractions) <= 1:
             raise ConfigError(
                 f"fractions are {fractions}; expected {self.levels} values in (0, 1], "
@@ -82,6 +86,6 @@ def level_counts(durations_ms: npt.ArrayLike, spec: TrackSpec) -> npt.NDArray[np
     return np.clip(counts, 1, len(durations)).astype(np.int64)
 
 
-def nested_order(values: npt.NDArray[np.float64], spec: TrackSpec) -> npt.NDArray[np.float64]:
+def nested_order(values: Values, spec: TrackSpec) -> Values:
     """Order rows so that every level is a beginning of the result: last fixation first."""
     return values[::-1] if spec.keep == "suffix" else values

@@ -169,9 +169,6 @@ def _has_decimal_comma(head: str, separator: str, numbers: Mapping[str, str]) ->
     columns = lines[0].split(separator)
     wanted = {i for i, name in enumerate(columns) if name in set(numbers.values())}
     cells = (
-        cell
-        for line in lines[1:-1]
-        for i, cell in enumerate(line.split(separator))
-        if i in wanted
+        cell for line in lines[1:-1] for i, cell in enumerate(line.split(separator)) if i in wanted
     )
     return any(re.fullmatch(r"-?\d+,\d+", cell) for cell in cells)

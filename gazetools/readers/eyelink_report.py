@@ -72,7 +72,9 @@ def read(path: Path) -> list[Recording]:
     ]
 
 
-def _mark_first(groups: "pd.api.typing.DataFrameGroupBy") -> list[tuple[bool, tuple[str, pd.DataFrame]]]:
+def _mark_first(
+    groups: "pd.api.typing.DataFrameGroupBy",
+) -> list[tuple[bool, tuple[str, pd.DataFrame]]]:
     return [(position == 0, group) for position, group in enumerate(groups)]
 
 
@@ -84,7 +86,7 @@ def _recording(path: Path, subject: str, rows: pd.DataFrame, dropped: int) -> Re
     table = rows.assign(
         recording=subject,
         trial=trial,
-        stimulus=rows["stimulus"] if "stimulus" in rows else None,
+        stimulus=rows.get("stimulus"),
         source="vendor:eyelink",
     )
     table["order"] = table.groupby("trial").cumcount() + 1

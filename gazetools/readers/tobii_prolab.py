@@ -23,6 +23,7 @@ SAMPLES column                              export column
 ``left_x_px`` ... ``right_y_px``            Gaze point left X ...
 ``left_x_mm`` ...                           Gaze point left X (DACSmm)
 ``left_eye_x_mm`` ...                       Eye position left X (DACSmm)
+``left_dir_x`` ...                          Gaze direction left X
 ``left_pupil_mm``                           Pupil diameter left
 ``left_valid``                              Validity left = Valid
 ``stimulus``                                Presented Media name, else Presented Stimulus name
@@ -48,7 +49,7 @@ from gazetools.readers.delimited import Table, plain_name, read_columns, read_he
 from gazetools.readers.recording import Reader, Recording
 from gazetools.tables import FIXATIONS, SAMPLES
 
-_TEXTS = {
+_TEXTS: dict[str, tuple[str, ...]] = {
     "sensor": ("sensor",),
     "subject": ("participantname",),
     "recording": ("recordingname",),
@@ -59,7 +60,7 @@ _TEXTS = {
     "left_validity": ("validityleft",),
     "right_validity": ("validityright",),
 }
-_NUMBERS = {
+_NUMBERS: dict[str, tuple[str, ...]] = {
     "tracker_us": ("eyetrackertimestamps", "eyetrackertimestampus", "eyetrackertimestamp"),
     "tracker_ms": ("eyetrackertimestampms",),
     "recording_us": ("recordingtimestamps", "recordingtimestampus", "recordingtimestamp"),
@@ -84,6 +85,8 @@ for _eye in _EYES:
     for _axis in ("x", "y", "z"):
         _place = f"eyeposition{_eye}{_axis}"
         _NUMBERS[f"{_eye}_eye_{_axis}_mm"] = (f"{_place}dacsmm",)
+        _direction = f"gazedirection{_eye}{_axis}"
+        _NUMBERS[f"{_eye}_dir_{_axis}"] = (_direction, f"{_direction}dacsnorm")
     for _axis in ("x", "y"):
         _point = f"gazepoint{_eye}{_axis}"
         _NUMBERS[f"{_eye}_{_axis}_px"] = (_point, f"{_point}dacspx")
@@ -121,9 +124,7 @@ def read(path: Path) -> list[Recording]:
     rows = _with_all_columns(table)
     is_gaze = _eye_tracker_rows(rows)
     skipped = _count_others(rows, is_gaze)
-    rows = rows.assign(
-        tracker_time_us=_tracker_time_us(rows), recording_time_us=_recording_time_us(rows)
-    )
+    rows = rows.assign(tracker_time_us=_tracker_time_us(rows))
     rows = rows[is_gaze & np.isfinite(rows["tracker_time_us"])]
     if rows.empty:
         raise FormatError(
@@ -176,10 +177,8 @@ def _with_all_columns(table: Table) -> pd.DataFrame:
 
 def _tracker_time_us(rows: pd.DataFrame) -> pd.Series:
     tracker = rows["tracker_us"].fillna(rows["tracker_ms"] * 1000)
-    return tracker if tracker.notna().any() else _recording_time_us(rows)
-
-
-def _recording_time_us(rows: pd.DataFrame) -> pd.Series:
+    if tracker.notna().any():
+        return tracker
     return rows["recording_us"].fillna(rows["recording_ms"] * 1000)
 
 
@@ -247,8 +246,10 @@ def _valid(rows: pd.DataFrame, eye: str) -> pd.Series:
 
 
 def _trials(stimulus: pd.Series) -> pd.Series:
-    """Number the runs of one stimulus from 1; 0 where none is shown."""
+    """Count the runs of one stimulus from 1; 0 between them. Without any, all is one trial."""
     shown = stimulus.notna()
+    if not shown.any():
+        return pd.Series(1, index=stimulus.index, dtype="int64")
     begins = shown & (stimulus != stimulus.shift())
     return begins.cumsum().where(shown, 0).astype("int64")
 

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pandas as pd
 
 from gazetools import events, readers
 from gazetools.errors import ConfigError, FormatError, GeometryError, SchemaError
-from gazetools.events.ivt import PROFILES
+from gazetools.events import IVT, PROFILES
 from gazetools.geometry import Placement, Screen
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
 from gazetools.readers.delimited import read_columns
-from gazetools.tables import EVENTS, FIXATIONS, SAMPLES, validate_fixations
+from gazetools.tables import FIXATIONS, SAMPLES, validate_fixations, write_table
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, name of the thing just done)."""
@@ -55,11 +56,11 @@ class IngestSpec:
 
     def __post_init__(self) -> None:
         if self.events not in EVENT_SOURCES:
-            raise ConfigError(
-                f"events is {self.events!r}; expected {', '.join(EVENT_SOURCES)}"
-            )
+            raise ConfigError(f"events is {self.events!r}; expected {', '.join(EVENT_SOURCES)}")
         if self.profile not in PROFILES:
-            raise ConfigError(f"profile {self.profile!r} is unknown; expected {', '.join(PROFILES)}")
+            raise ConfigError(
+                f"profile {self.profile!r} is unknown; expected {', '.join(PROFILES)}"
+            )
 
 
 @dataclass
@@ -71,6 +72,8 @@ class IngestSummary:
     recordings: int = 0
     rates_hz: list[float] = field(default_factory=list)
     stimuli: int = 0
+    images: int = 0
+    fixations_on_images: int = 0
     samples: Counter[str] = field(default_factory=Counter)
     skipped_rows: Counter[str] = field(default_factory=Counter)
     fixations_kept: int = 0
@@ -82,7 +85,7 @@ class IngestSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON and provenance."""
-        return asdict(self)
+        return {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,27 @@ def ingest(
     _finish_summary(table, samples, summary)
     all_samples = pd.concat(samples, ignore_index=True)
     return Ingested(table, all_samples, summary)
+
+
+def write_tables(
+    ingested: Ingested,
+    exports: Sequence[Path],
+    fixations: Path,
+    samples: Path | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write what :func:`ingest` returned as Parquet, with what it was made from."""
+    provenance = {
+        "exports": [path.name for path in exports],
+        "summary": ingested.summary.as_dict(),
+        "gazetools": version("gazetools"),
+    }
+    if samples is not None:
+        write_table(ingested.samples, samples, SAMPLES, provenance=provenance, overwrite=overwrite)
+    write_table(
+        ingested.fixations, fixations, FIXATIONS, provenance=provenance, overwrite=overwrite
+    )
 
 
 def _refuse_twice(seen: dict[tuple[str, str], Path], recording: Recording) -> None:
@@ -182,16 +206,14 @@ def _run_detector(recording: Recording, spec: IngestSpec) -> tuple[pd.DataFrame,
         found = events.detect(samples, profile, mm_per_px=mm_per_px)
     except GeometryError as error:
         raise GeometryError(f"{recording.path}: {error}") from error
-    labelled = samples.assign(
-        event=np.array(EVENTS, dtype=object)[found.label], event_index=found.index
-    )
-    return SAMPLES.conform(labelled), _fixation_table(samples, found, profile.describe())
+    labelled = samples.assign(event=found.names(), event_index=found.index)
+    return SAMPLES.conform(labelled), _fixation_table(samples, found, profile)
 
 
-def _fixation_table(samples: pd.DataFrame, found: events.Events, source: str) -> pd.DataFrame:
+def _fixation_table(samples: pd.DataFrame, found: events.Events, profile: IVT) -> pd.DataFrame:
     """Turn detected fixations into a FIXATIONS table; a trial is that of the onset."""
-    rows = events.fixations(samples, found)
-    at_onset = samples.iloc[rows["first"]].reset_index(drop=True)
+    rows = events.fixations(samples, found, profile)
+    at_onset = samples.iloc[rows["first_row"]].reset_index(drop=True)
     begin_us = at_onset["tracker_time_us"] - at_onset["t_ms"] * 1000
     return FIXATIONS.conform(
         pd.DataFrame(
@@ -202,7 +224,7 @@ def _fixation_table(samples: pd.DataFrame, found: events.Events, source: str) ->
                 "duration_ms": (rows["end_us"] - rows["onset_us"]) / 1000,
                 "x_px": rows["x_px"],
                 "y_px": rows["y_px"],
-                "source": source,
+                "source": profile.describe(),
             }
         )
     )
@@ -284,9 +306,14 @@ class _Locator:
             size = (row.get("image_width", np.nan), row.get("image_height", np.nan))
             if np.isnan(size).any():
                 known = image_stem(row["stimulus"]) in self._paths
-                size = self._image_size(row["stimulus"]) if known else (row["width_px"], row["height_px"])
+                size = (
+                    self._image_size(row["stimulus"])
+                    if known
+                    else (row["width_px"], row["height_px"])
+                )
+            left, top, width, height = (float(row[name]) for name in rectangle)
             given[row["stimulus"]] = Placement(
-                *(row[name] for name in rectangle), round(size[0]), round(size[1])
+                left, top, width, height, round(size[0]), round(size[1])
             )
         return given
 
@@ -332,6 +359,8 @@ def _tidy(fixations: pd.DataFrame, summary: IngestSummary) -> pd.DataFrame:
         )
     keys = ["subject", "recording", "trial"]
     fixations = fixations.sort_values([*keys, "onset_ms"], kind="stable", ignore_index=True)
+    # a border lies half an interval before the first sample, where the trial's clock begins
+    fixations["onset_ms"] = fixations["onset_ms"].clip(lower=0)
     fixations["order"] = fixations.groupby(keys, sort=False).cumcount() + 1
     return validate_fixations(fixations)
 
@@ -350,9 +379,7 @@ def _count_samples(
         summary.samples["off screen"] += int((seen & ~_inside(x, y, *recording.screen_px)).sum())
     for stimulus, place in placements.items():
         here = seen & (samples["stimulus"] == stimulus)
-        on_image = _inside(
-            x - place.x_px, y - place.y_px, place.width_px, place.height_px
-        )
+        on_image = _inside(x - place.x_px, y - place.y_px, place.width_px, place.height_px)
         summary.samples["off image"] += int((here & ~on_image).sum())
 
 
@@ -362,6 +389,8 @@ def _finish_summary(
     summary.fixations_kept = len(fixations)
     summary.stimuli = fixations["stimulus"].nunique()
     placed = fixations["x_im"].notna()
+    summary.images = fixations.loc[placed, "stimulus"].nunique()
+    summary.fixations_on_images = int(placed.sum())
     summary.without_image = sorted(fixations.loc[~placed, "stimulus"].dropna().unique())
     pairs = [
         (t["event"] == "fixation", t["vendor_event"] == "fixation")

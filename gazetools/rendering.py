@@ -77,7 +77,9 @@ class RenderSpec:
 
     def recipe(self) -> dict[str, Any]:
         """Return what made the pictures, in plain types, for the cache's provenance."""
-        recipe = {key: asdict(getattr(self, key)) for key in ("tracks", "maps", "masks", "split")}
+        recipe: dict[str, Any] = {
+            key: asdict(getattr(self, key)) for key in ("tracks", "maps", "masks", "split")
+        }
         recipe["split"]["files"] = [file.name for file in self.split.files]
         recipe["heatmap_sigma"] = self.heatmap_sigma
         recipe["gazetools"] = version("gazetools")
@@ -95,6 +97,10 @@ class RenderSummary:
     stimuli_without_image: list[str] = field(default_factory=list)
     images_without_gaze: list[str] = field(default_factory=list)
     split_names_unknown: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, for JSON."""
+        return {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(self).items()}
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def render(
     Parameters
     ----------
     fixations : Path
-        Parquet of :func:`gazetools.ingest.ingest`.
+        Parquet of :func:`gazetools.ingestion.ingest`.
     images, masks : Path
         Folders; a file belongs to a stimulus of the same name, with or without suffix.
         Masks are stored for evaluation and never looked at otherwise.

@@ -1,15 +1,23 @@
-"""Map kernels (to be merged into kernels.py)."""
+"""Compiled loops of distance maps: all nested levels of a track in one walk over its tiles.
+
+A track of n fixations is n *primitives*: the point it starts from, then the segment to each
+further fixation. A segment is kept by its midpoint (cx, cy), direction (ex, ey) and half
+length h, so that the squared distance of a point needs neither division nor branch; a point
+is a segment with h = 0. Every level of a track is a beginning of its primitives, so one walk
+over them serves all levels. In each tile, only primitives that can be the nearest somewhere
+in it are looked at: the cost hardly grows with the number of fixations.
+"""
+
+from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-# ---------------------------------------------------------------- distance maps
-#
-# A track of n fixations is n *primitives*: the point it starts from, then the segment to each
-# further fixation. A segment is kept by its midpoint (cx, cy), direction (ex, ey) and half
-# length h, so that the squared distance of a point needs neither division nor branch. A point
-# is a segment with h = 0. Every level of a track is a beginning of its primitives, so one walk
-# over them serves all levels.
+Float32 = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Scalar = Any
+"""A float32: numba cares, the type checker cannot."""
 
 TILE_ROWS = 8
 TILE_COLUMNS = 16
@@ -18,7 +26,7 @@ FAR = np.float32(20.0)
 
 
 @njit(cache=True, nogil=True)
-def squared_distance(primitive, x, y):
+def squared_distance(primitive: Float32, x: Scalar, y: float) -> Scalar:
     """Squared distance of (x, y) to a primitive (cx, cy, ex, ey, h, ...)."""
     dx = x - primitive[0]
     dy = y - primitive[1]
@@ -29,7 +37,17 @@ def squared_distance(primitive, x, y):
 
 
 @njit(cache=True, nogil=True)
-def nearest_first(primitives, begin, end, x, y, radius, linear, near, bound):
+def bound_costs(
+    primitives: Float32,
+    begin: int,
+    end: int,
+    x: Scalar,
+    y: Scalar,
+    radius: Scalar,
+    linear: bool,
+    near: Float32,
+    bound: Scalar,
+) -> Scalar:
     """Bound the cost of primitives over a disc; return the smallest upper bound.
 
     `near[j]` becomes the least cost that primitive j can have within `radius` of (x, y).
@@ -47,7 +65,9 @@ def nearest_first(primitives, begin, end, x, y, radius, linear, near, bound):
 
 
 @njit(cache=True, nogil=True)
-def lower_tile(tile, primitive, x, y0, step_y, linear):
+def lower_tile(
+    tile: Float32, primitive: Float32, x: Float32, y0: Scalar, step_y: Scalar, linear: bool
+) -> None:
     """Lower the costs of a tile to those of one primitive where they are smaller.
 
     Cost is scale * D**2 + offset, or scale * D + offset if `linear`.
@@ -69,7 +89,7 @@ def lower_tile(tile, primitive, x, y0, step_y, linear):
 
 
 @njit(cache=True, nogil=True)
-def gaussian_value(cost):
+def gaussian_value(cost: Scalar) -> Scalar:
     """exp(-cost) for cost >= 0, within 1e-6: a polynomial, as exp itself does not vectorise."""
     x = min(cost, np.float32(20.0)) * np.float32(-1.0 / 32.0)
     value = np.float32(1.0 / 720.0)
@@ -87,7 +107,15 @@ def gaussian_value(cost):
 
 
 @njit(cache=True, nogil=True)
-def store_tile(tile, out, row0, column0, linear, gain, rounding):
+def store_tile(
+    tile: Float32,
+    out: NDArray[np.generic],
+    row0: int,
+    column0: int,
+    linear: bool,
+    gain: Scalar,
+    rounding: Scalar,
+) -> None:
     """Turn costs into map values and store them as `gain` * value + `rounding`."""
     rows = min(tile.shape[0], out.shape[0] - row0)
     columns = min(tile.shape[1], out.shape[1] - column0)
@@ -95,15 +123,22 @@ def store_tile(tile, out, row0, column0, linear, gain, rounding):
         line = tile[row]
         target = out[row0 + row]
         for column in range(columns):
-            if linear:
-                value = max(-line[column], np.float32(0.0))
-            else:
-                value = gaussian_value(line[column])
+            cost = line[column]
+            value = max(-cost, np.float32(0.0)) if linear else gaussian_value(cost)
             target[column0 + column] = value * gain + rounding
 
 
 @njit(cache=True, nogil=True)
-def distance_maps(primitives, counts, step_x, step_y, linear, gain, rounding, out):
+def distance_maps(
+    primitives: Float32,
+    counts: Integers,
+    step_x: Scalar,
+    step_y: Scalar,
+    linear: bool,
+    gain: Scalar,
+    rounding: Scalar,
+    out: NDArray[np.generic],
+) -> None:
     """Render all levels of one track.
 
     Parameters
@@ -138,7 +173,7 @@ def distance_maps(primitives, counts, step_x, step_y, linear, gain, rounding, ou
             begin = 0
             for level in range(levels - 1, -1, -1):
                 end = counts[level]
-                bound = nearest_first(
+                bound = bound_costs(
                     primitives, begin, end, x0 + half_x, y0 + half_y, radius, linear, near, bound
                 )
                 limit = bound if linear else min(bound, FAR)

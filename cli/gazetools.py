@@ -1,0 +1,366 @@
+"""The command `gazetools`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .common import (
+    FILE,
+    JSON,
+    OVERWRITE,
+    SETTINGS,
+    counted,
+    listed,
+    one_line_errors,
+    print_summary,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from gazetools.ingestion import IngestSummary
+    from gazetools.rendering import RenderSummary
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(package_name="gazetools")
+def main() -> None:
+    r"""Turn where clinicians looked into what a segmentation model learns from.
+
+    \b
+    In a folder that holds an eye-tracker export and images/:
+      gazetools ingest tobii_export.tsv     writes fixations.parquet
+      gazetools render --levels 4           writes maps.h5
+      gradtrack-train --cache maps.h5       writes runs/<time>/
+    """
+
+
+# ---------------------------------------------------------------- ingest
+
+
+@main.command()
+@click.argument("exports", nargs=-1, required=True, type=FILE)
+@click.option("-o", "--out", type=FILE, default="fixations.parquet", show_default=True)
+@click.option("--samples", type=FILE, help="Also write every sample with its event.")
+@click.option(
+    "--events",
+    type=click.Choice(["auto", "ivt", "vendor"]),
+    default="auto",
+    show_default=True,
+    help="Whose fixations: ours by I-VT, or the vendor's. auto: ours from raw samples.",
+)
+@click.option("--profile", default="tobii-prolab", show_default=True, help="I-VT parameters.")
+@click.option(
+    "--placement",
+    type=click.Choice(["fit", "fill", "centre", "none"]),
+    help="Where images lay on the screen, if the export does not say (needs --images).",
+)
+@click.option("--stimuli", type=FILE, help="CSV: stimulus,x_px,y_px,width_px,height_px.")
+@click.option("--screen", help="Pixels, mm, eye distance in mm: 1920x1080:527x296:650.")
+@click.option("--images", type=FILE, help="Folder of the images, for their sizes.")
+@OVERWRITE
+@JSON
+@one_line_errors
+def ingest(
+    exports: tuple[Path, ...],
+    out: Path,
+    samples: Path | None,
+    events: str,
+    profile: str,
+    placement: str | None,
+    stimuli: Path | None,
+    screen: str | None,
+    images: Path | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    r"""Read eye-tracker EXPORTS of any vendor into one table of fixations.
+
+    \b
+    Examples:
+      gazetools ingest tobii_export.tsv
+      gazetools ingest exports/*.tsv.gz -o all.parquet --samples samples.parquet
+      gazetools ingest tobii_export.tsv --events vendor
+      gazetools ingest report.txt --placement fit --images images --screen 1920x1080:527x296:650
+    """
+    from gazetools.files import check_output
+    from gazetools.geometry import Screen
+    from gazetools.ingestion import IngestSpec, write_tables
+    from gazetools.ingestion import ingest as read_exports
+
+    for path in (out, samples):
+        if path is not None:
+            check_output(path, overwrite=overwrite)
+    spec = IngestSpec(
+        events=events,
+        profile=profile,
+        placement=placement,
+        screen=Screen.parse(screen) if screen else None,
+        stimuli=stimuli,
+        images=images,
+    )
+    with progress_bar("reading") as progress:
+        ingested = read_exports(exports, spec, progress)
+    write_tables(ingested, exports, out, samples, overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps(ingested.summary.as_dict()))
+    else:
+        _print_ingested(ingested.summary, out, samples)
+
+
+def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -> None:
+    total = summary.samples["read"]
+    rates = sorted({f"{rate:.1f}" for rate in summary.rates_hz}, key=float)
+    agreement = summary.vendor_agreement
+    print_summary(
+        f"{out}: {summary.fixations_kept:,} fixations on {summary.stimuli:,} stimuli",
+        [
+            (
+                "on images",
+                f"{summary.fixations_on_images:,} fixations on {summary.images:,} images",
+            ),
+            ("format", ", ".join(summary.formats)),
+            ("recordings", f"{summary.recordings:,} in {summary.files:,} files"),
+            ("rate", f"{', '.join(rates)} Hz, measured" if rates else ""),
+            ("samples", f"{total:,} read" if total else ""),
+            ("", counted({k: v for k, v in summary.samples.items() if k != "read"}, total)),
+            ("rows skipped", counted(summary.skipped_rows)),
+            ("fixations by", counted(summary.source)),
+            ("fixations dropped", counted(summary.fixations_dropped)),
+            ("no image known for", listed(summary.without_image)),
+            (
+                "vendor's own",
+                f"{summary.vendor_fixations:,} fixations; ours agree on {agreement:.2%} of samples"
+                if agreement is not None
+                else "",
+            ),
+            ("samples table", samples),
+        ],
+    )
+
+
+# ---------------------------------------------------------------- render
+
+
+@main.command()
+@click.option("--fixations", type=FILE, default="fixations.parquet", show_default=True)
+@click.option("--images", type=FILE, default="images", show_default=True)
+@click.option("--masks", type=FILE, help="Reference masks  [default: masks/ if it exists]")
+@click.option("-o", "--out", type=FILE, default="maps.h5", show_default=True)
+@click.option("--levels", type=int, default=4, show_default=True, help="Track levels.")
+@click.option("--size", type=int, default=224, show_default=True, help="Side of all pictures, px.")
+@click.option(
+    "--keep", type=click.Choice(["suffix", "prefix"]), default="suffix", show_default=True
+)
+@click.option("--by", type=click.Choice(["count", "duration"]), default="count", show_default=True)
+@click.option("--fractions", help="Share kept at each level, e.g. 1,0.75,0.5,0.25.")
+@click.option(
+    "--form", type=click.Choice(["polyline", "points"]), default="polyline", show_default=True
+)
+@click.option(
+    "--decay",
+    type=click.Choice(["gaussian", "linear", "sum"]),
+    default="gaussian",
+    show_default=True,
+    help="sum is the published heatmap, level by level.",
+)
+@click.option(
+    "--duration",
+    type=click.Choice(["auto", "none", "weight", "radius"]),
+    default="auto",
+    show_default=True,
+    help="What a fixation's duration does to the map; auto: weight for sum, else none.",
+)
+@click.option("--sigma", type=float, default=0.07, show_default=True, help="Share of the side.")
+@click.option("--heatmap-sigma", type=float, default=70 / 768, show_default="70/768")
+@click.option(
+    "--masks-from",
+    type=click.Choice(["grabcut", "heatmap"]),
+    default="grabcut",
+    show_default=True,
+    help="How gaze becomes the pseudo-mask that a network learns from.",
+)
+@click.option("--threshold", type=float, default=0.5, show_default=True, help="Of the heatmap.")
+@click.option("--split", type=FILE, multiple=True, help="train.txt, val.txt, test.txt: name lists.")
+@click.option("--val", type=float, default=0.1, show_default=True, help="Share drawn for val.")
+@click.option("--test", type=float, default=0.1, show_default=True, help="Share drawn for test.")
+@click.option("--group-by", help="Regular expression: images with equal match stay together.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
+@click.option(
+    "--codec",
+    type=click.Choice(["lz4", "zstd", "gzip", "none"]),
+    default="lz4",
+    show_default=True,
+    help="gzip and none need no HDF5 plugin to be read.",
+)
+@click.option("--workers", type=int, default=0, help="Threads  [default: one per processor]")
+@OVERWRITE
+@JSON
+@one_line_errors
+def render(
+    fixations: Path,
+    images: Path,
+    masks: Path | None,
+    out: Path,
+    levels: int,
+    size: int,
+    keep: str,
+    by: str,
+    fractions: str | None,
+    form: str,
+    decay: str,
+    duration: str,
+    sigma: float,
+    heatmap_sigma: float,
+    masks_from: str,
+    threshold: float,
+    split: tuple[Path, ...],
+    val: float,
+    test: float,
+    group_by: str | None,
+    seed: int,
+    codec: str,
+    workers: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    r"""Render track levels, maps and pseudo-masks of all images into an HDF5 cache.
+
+    \b
+    Examples:
+      gazetools render --levels 4
+      gazetools render --split train.txt --split test.txt --size 224
+      gazetools render --masks-from heatmap --decay sum --codec gzip -o published.h5
+    """
+    from gazetools.maps import MapSpec
+    from gazetools.masks import PseudoMaskSpec
+    from gazetools.rendering import RenderSpec
+    from gazetools.rendering import render as render_cache
+    from gazetools.splits import SplitSpec
+    from gazetools.tracks import TrackSpec
+
+    spec = RenderSpec(
+        size_px=size,
+        tracks=TrackSpec(levels, keep, by, _floats(fractions)),
+        maps=MapSpec(form, decay, duration, sigma),
+        masks=PseudoMaskSpec(masks_from, threshold),
+        split=SplitSpec(split, val, test, seed, group_by),
+        heatmap_sigma=heatmap_sigma,
+        codec=codec,
+        workers=workers,
+    )
+    if masks is None and Path("masks").is_dir():
+        masks = Path("masks")
+    with progress_bar("rendering") as progress:
+        summary = render_cache(
+            fixations, images, masks, out, spec, overwrite=overwrite, progress=progress
+        )
+    if as_json:
+        click.echo(json.dumps(summary.as_dict()))
+    else:
+        _print_rendered(summary, out, levels)
+
+
+def _floats(text: str | None) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else None
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of numbers like 1,0.5,0.25") from error
+
+
+def _print_rendered(summary: "RenderSummary", out: Path, levels: int) -> None:
+    print_summary(
+        f"{out}: {summary.items:,} images, {levels} levels",
+        [
+            ("splits", counted(summary.splits)),
+            ("with a reference mask", f"{summary.masks:,}"),
+            ("stimuli without position", listed(summary.stimuli_without_position)),
+            ("stimuli without image", listed(summary.stimuli_without_image)),
+            ("images without gaze", listed(summary.images_without_gaze)),
+            ("unknown names in splits", listed(summary.split_names_unknown)),
+        ],
+    )
+
+
+# ---------------------------------------------------------------- info, formats, demo
+
+
+@main.command()
+@click.argument("cache", type=FILE, default="maps.h5")
+@click.option("--verify", is_flag=True, help="Read every byte and compare all digests.")
+@JSON
+@one_line_errors
+def info(cache: Path, verify: bool, as_json: bool) -> None:
+    r"""Show what a CACHE holds and how it was made.
+
+    \b
+    Examples:
+      gazetools info maps.h5
+      gazetools info maps.h5 --verify
+    """
+    from collections import Counter
+
+    from gazetools.cache import open_cache
+
+    with open_cache(cache) as opened:
+        facts = {
+            "items": len(opened),
+            "splits": dict(Counter(item.split for item in opened.items)),
+            "with a reference mask": sum(item.has_mask for item in opened.items),
+            "levels": opened.levels,
+            "size": f"{opened.width} x {opened.height} px",
+            "codec": opened.spec.codec,
+            "bytes": cache.stat().st_size,
+            "sha256": opened.sha256,
+            "recipe": opened.recipe,
+            "sources": opened.sources,
+        }
+        if verify:
+            with progress_bar("verifying") as progress:
+                for done, item in enumerate(opened.verify(), start=1):
+                    progress(done, len(opened), item.name)
+            facts["verified"] = "every byte"
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    texts = [(k, json.dumps(v) if isinstance(v, dict) else v) for k, v in facts.items()]
+    print_summary(str(cache), texts)
+
+
+@main.command()
+@one_line_errors
+def formats() -> None:
+    r"""List the exports that `gazetools ingest` reads.
+
+    \b
+    Example:
+      gazetools formats
+    """
+    from gazetools.readers import READERS
+
+    width = max(len(reader.name) for reader in READERS)
+    for reader in READERS:
+        click.echo(f"{reader.name:<{width}}  {reader.title}; seen: {reader.versions}")
+
+
+@main.command()
+@click.option("-o", "--out", type=FILE, default="demo", show_default=True, help="A new folder.")
+@click.option("--images", type=int, default=120, show_default=True)
+@click.option("--iterations", type=int, default=200, show_default=True, help="Per training.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@one_line_errors
+def demo(out: Path, images: int, iterations: int, seed: int) -> None:
+    r"""Run the whole path on a synthetic cohort: export, three commands, results page.
+
+    The cohort has endoscopy-like images, masks, and a simulated reader's eye-tracker export.
+    A network is trained from gaze alone, another from the masks, and both are measured on
+    images that neither has seen.
+
+    \b
+    Example:
+      gazetools demo -o demo
+    """
+    from .demo import run_demo
+
+    run_demo(out, images, iterations, seed)

@@ -1,0 +1,244 @@
+"""The commands `gradtrack-train`, `gradtrack-evaluate` and `gradtrack-predict`."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .common import (
+    FILE,
+    JSON,
+    OVERWRITE,
+    SETTINGS,
+    one_line_errors,
+    print_summary,
+    progress_bar,
+)
+
+if TYPE_CHECKING:
+    from gradtrack_model.config import TrainConfig
+
+DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
+
+
+# ---------------------------------------------------------------- train
+
+
+@click.command(context_settings=SETTINGS)
+@click.option("--cache", type=FILE, help="What `gazetools render` wrote.")
+@click.option("-o", "--out", type=FILE, help="Run folder  [default: runs/<time>]")
+@click.option(
+    "--preset",
+    type=click.Choice(["paper", "laptop", "tiny"]),
+    help="Starting point of all settings  [default: paper with a GPU, laptop without]",
+)
+@click.option("--config", type=FILE, help="TOML with settings; options below go before it.")
+@click.option("--method", type=click.Choice(["gradtrack", "heatmap", "full"]))
+@click.option("--encoder", type=click.Choice(["unet", "efficientnet-lite0"]))
+@click.option("--iterations", type=int)
+@click.option("--size", "size_px", type=int, help="Side of the square that images are resized to.")
+@click.option("--batch-size", type=int)
+@click.option("--lr", type=float)
+@click.option("--seed", type=int)
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
+@click.option("--resume", type=FILE, metavar="RUN", help="Go on with an interrupted run.")
+@DEVICE
+@JSON
+@one_line_errors
+def train(
+    cache: Path | None,
+    out: Path | None,
+    preset: str | None,
+    config: Path | None,
+    resume: Path | None,
+    device: str,
+    settings: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    r"""Train a segmentation network from gaze alone.
+
+    Reference masks of training images are read by --method full only; those of validation
+    images, where there are any, choose the best checkpoint. The test split is never read.
+
+    \b
+    Examples:
+      gradtrack-train --cache maps.h5
+      gradtrack-train --cache maps.h5 --method heatmap --iterations 800 --seed 1 -o runs/heat
+      gradtrack-train --resume runs/heat
+      gradtrack-train --cache maps.h5 --set lambda_attention=1.0 --set attention=gate
+    """
+    from gradtrack_model.train import fit
+
+    if resume is not None:
+        chosen, cache, out = _settings_of_run(resume, cache)
+    elif cache is None:
+        raise click.UsageError("pass --cache, or --resume")
+    else:
+        chosen = _settings(preset, config, options, settings)
+        out = out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    with progress_bar("training") as show:
+        summary = fit(
+            chosen,
+            cache,
+            out,
+            resume=resume is not None,
+            device=device,
+            progress=lambda p: show(p.iteration, p.iterations, _describe(p)),
+        )
+    if as_json:
+        facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(summary).items()}
+        click.echo(json.dumps(facts))
+        return
+    print_summary(
+        f"{summary.run_folder}: {chosen.method}, {summary.iterations:,} iterations "
+        f"in {summary.seconds:.0f} s",
+        [
+            ("network", f"{chosen.encoder}, {summary.parameters:,} parameters"),
+            ("selected on", f"{summary.selected_on} of the validation split"),
+            ("best", _dice(summary.best_score, summary.best_iteration)),
+            ("last", _dice(summary.last_score, summary.iterations)),
+            ("next", f"gradtrack-evaluate {summary.run_folder}"),
+        ],
+    )
+
+
+def _settings(
+    preset: str | None, config: Path | None, options: dict[str, Any], settings: tuple[str, ...]
+) -> "TrainConfig":
+    from gradtrack_model.config import default_preset, from_toml
+    from gradtrack_model.config import preset as find_preset
+
+    if config is not None and preset is not None:
+        raise click.UsageError('give --preset or --config; a config may say preset = "laptop"')
+    base = from_toml(config) if config is not None else find_preset(preset or default_preset())
+    given = {name: value for name, value in options.items() if value is not None}
+    return base.replace(**given, **dict(_parse(text) for text in settings))
+
+
+def _parse(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE with VALUE as in TOML; a bare word is a string."""
+    import tomllib
+
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
+
+
+def _settings_of_run(run: Path, cache: Path | None) -> tuple["TrainConfig", Path, Path]:
+    from gradtrack_model.runs import read_run
+
+    info = read_run(run)
+    return info.config, cache or Path(info.cache.path), run
+
+
+def _describe(progress: Any) -> str:
+    best = f"  best Dice {progress.best:.3f}" if progress.best is not None else ""
+    return f"loss {progress.loss:.3f}{best}"
+
+
+def _dice(score: float | None, iteration: int) -> str:
+    if score is None or math.isnan(score):
+        return f"iteration {iteration:,}"
+    return f"validation Dice {score:.4f} at iteration {iteration:,}"
+
+
+# ---------------------------------------------------------------- evaluate
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("run", type=FILE)
+@click.option("--cache", type=FILE, help="[default: the one the run was trained on]")
+@click.option(
+    "--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True
+)
+@DEVICE
+@OVERWRITE
+@JSON
+@one_line_errors
+def evaluate(
+    run: Path, cache: Path | None, split: str, device: str, overwrite: bool, as_json: bool
+) -> None:
+    r"""Open the test split and measure a RUN on it, at the original size of every mask.
+
+    \b
+    Examples:
+      gradtrack-evaluate runs/2026-01-31_12-00-00
+      gradtrack-evaluate runs/heat --json
+    """
+    from gradtrack_model.evaluate import evaluate as measure
+
+    with progress_bar("evaluating") as show:
+        report = measure(
+            run,
+            cache_path=cache,
+            split=split,
+            device=device,
+            overwrite=overwrite,
+            progress=lambda done, total: show(done, total, ""),
+        )
+    if as_json:
+        scores = {
+            c.checkpoint: {"iteration": c.iteration, "dice": c.dice_mean, "iou": c.iou_mean}
+            for c in report.checkpoints
+        }
+        facts = {"split": split, "n": report.checkpoints[0].n, "checkpoints": scores}
+        click.echo(json.dumps({**facts, "heatmap_dice": report.heatmap_dice}))
+        return
+    rows = [
+        (
+            c.checkpoint,
+            f"Dice {c.dice_mean:.4f} ± {c.dice_sd:.4f}   IoU {c.iou_mean:.4f}   "
+            f"iteration {c.iteration:,}",
+        )
+        for c in report.checkpoints
+    ]
+    if report.heatmap_dice is not None:
+        rows.append(("heatmap", f"Dice {report.heatmap_dice:.4f}   gaze at test, no network"))
+    rows.append(("chosen on", f"{report.selected_on} of the validation split"))
+    rows.append(("files", str(report.files[0].parent)))
+    print_summary(f"{run}: {report.checkpoints[0].n:,} images of split {split}", rows)
+
+
+# ---------------------------------------------------------------- predict
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("run", type=FILE)
+@click.argument("images", type=FILE)
+@click.option("-o", "--out", type=FILE, default="predicted", show_default=True)
+@click.option(
+    "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True
+)
+@DEVICE
+@OVERWRITE
+@one_line_errors
+def predict(
+    run: Path, images: Path, out: Path, checkpoint: str, device: str, overwrite: bool
+) -> None:
+    r"""Write a mask for every image in the folder IMAGES; no gaze is needed.
+
+    \b
+    Example:
+      gradtrack-predict runs/2026-01-31_12-00-00 new_images -o masks
+    """
+    from gradtrack_model.predict import predict as segment
+
+    with progress_bar("predicting") as show:
+        masks = segment(
+            run,
+            images,
+            out,
+            checkpoint=checkpoint,
+            device=device,
+            overwrite=overwrite,
+            progress=lambda done, total: show(done, total, ""),
+        )
+    click.echo(f"{out}: {len(masks):,} masks")

@@ -1,0 +1,91 @@
+"""The clock of a recording put straight, so that detectors may trust it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# no rule joins anything across so long a hole
+_CLOCK_RESET_US = 10_000_000
+_HOLE_INTERVALS = 1.5
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Samples in strictly rising time, with rows for what the tracker dropped.
+
+    Attributes
+    ----------
+    rows : (m,) int64
+        Row of the recording that each sample comes from, -1 for a dropped one.
+    time_us : (m,) float64
+        Strictly rising; equal to the tracker's clock up to its first backward jump.
+    interval_us : float
+        Median time between samples.
+    positions : (n,) int64
+        Where in the timeline each row of the recording is; a row that repeats the time of the
+        one before stands at the same place.
+    """
+
+    rows: NDArray[np.int64]
+    time_us: NDArray[np.float64]
+    interval_us: float
+    positions: NDArray[np.int64]
+
+    def borders_us(self) -> NDArray[np.float64]:
+        """Where samples touch, shape (m + 1,): midway between neighbours."""
+        time = self.time_us
+        if not len(time):
+            return np.zeros(1)
+        half = self.interval_us / 2
+        return np.concatenate(([time[0] - half], (time[1:] + time[:-1]) / 2, [time[-1] + half]))
+
+    def spread(self, column: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of a recording's column (n, ...) along the timeline, NaN where dropped."""
+        values = np.full((len(self.rows), *column.shape[1:]), np.nan)
+        kept = self.rows >= 0
+        values[kept] = column[self.rows[kept]]
+        return values
+
+
+def sample_interval_us(time_us: NDArray[np.int64]) -> float:
+    """Median of the forward steps of a clock (n,); 1 ms if it never moves."""
+    steps = np.diff(time_us)
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) else 1000.0
+
+
+def timeline(time_us: NDArray[np.int64]) -> Timeline:
+    """Re-insert dropped samples, leave out repeated ones, bridge backward jumps of the clock.
+
+    A hole gets a missing sample at its beginning and, if it is longer, one at its end: enough
+    to part its sides and to end them where a sample of theirs would end, whatever its length.
+
+    Parameters
+    ----------
+    time_us : (n,) int64
+        The tracker's clock.
+    """
+    interval = sample_interval_us(time_us)
+    steps = np.diff(time_us, prepend=time_us[:1]).astype(np.float64)
+    steps[steps < 0] = _CLOCK_RESET_US
+    is_new = steps > 0
+    is_new[:1] = True
+    kept = np.flatnonzero(is_new)
+    time = np.cumsum(steps[kept]) + (float(time_us[0]) if len(time_us) else 0.0)
+
+    missed = np.rint(np.diff(time) / interval) - 1
+    missed[np.diff(time) <= _HOLE_INTERVALS * interval] = 0
+    before = np.flatnonzero(missed >= 1)
+    far = np.flatnonzero(missed >= 2)
+    places = np.concatenate((np.arange(len(kept)) * 3, before * 3 + 1, far * 3 + 2))
+    rows = np.concatenate((kept, np.full(len(before) + len(far), -1)))
+    times = np.concatenate((time, time[before] + interval, time[far + 1] - interval))
+    order = np.argsort(places)
+    position_of_kept = np.flatnonzero(rows[order] >= 0)
+    return Timeline(
+        rows=rows[order].astype(np.int64),
+        time_us=times[order],
+        interval_us=interval,
+        positions=position_of_kept[np.cumsum(is_new) - 1].astype(np.int64),
+    )

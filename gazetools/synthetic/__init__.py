@@ -1,0 +1,33 @@
+"""Seeded synthetic cohorts with known truth: images, masks and raw eye-tracker exports.
+
+They are the demo data, and what the tests measure the rest of the package against.
+:func:`write_cohort` makes a whole folder. Its parts can be used alone: the image and
+its lesion (:mod:`.drawing`), the simulated reader (:mod:`.scanpath`), the simulated eye
+tracker (:mod:`.tracker`), a session before a display (:mod:`.session`) and the vendor's
+file (:mod:`.prolab`).
+"""
+
+from gazetools.synthetic.cohort import Cohort, write_cohort
+from gazetools.synthetic.drawing import synthetic_image
+from gazetools.synthetic.prolab import ExportOptions, write_prolab_export
+from gazetools.synthetic.scanpath import simulate_scanpath
+from gazetools.synthetic.session import Session, simulate_session
+from gazetools.synthetic.spec import CohortSpec, Presentation, fitted
+from gazetools.synthetic.tracker import Subject, schedule, simulate_samples
+
+__all__ = [
+    "Cohort",
+    "CohortSpec",
+    "ExportOptions",
+    "Presentation",
+    "Session",
+    "Subject",
+    "fitted",
+    "schedule",
+    "simulate_samples",
+    "simulate_scanpath",
+    "simulate_session",
+    "synthetic_image",
+    "write_cohort",
+    "write_prolab_export",
+]
