@@ -98,7 +98,7 @@ def train(
         f"in {summary.seconds:.0f} s",
         [
             ("network", f"{chosen.encoder}, {summary.parameters:,} parameters"),
-            ("selected on", f"{summary.selected_on} of the validation split"),
+            ("selected on", _selection(summary.selected_on)),
             ("best", _dice(summary.best_score, summary.best_iteration)),
             ("last", _dice(summary.last_score, summary.iterations)),
             ("next", f"gradtrack-evaluate {summary.run_folder}"),
@@ -142,6 +142,12 @@ def _settings_of_run(run: Path, cache: Path | None) -> tuple["TrainConfig", Path
 def _describe(progress: Any) -> str:
     best = f"  best Dice {progress.best:.3f}" if progress.best is not None else ""
     return f"loss {progress.loss:.3f}{best}"
+
+
+def _selection(selected_on: str) -> str:
+    if selected_on == "none":
+        return "nothing: no validation split, so best is last"
+    return f"{selected_on} of the validation split"
 
 
 def _dice(score: float | None, iteration: int) -> str:
@@ -202,7 +208,7 @@ def evaluate(
     ]
     if report.heatmap_dice is not None:
         rows.append(("heatmap", f"Dice {report.heatmap_dice:.4f}   gaze at test, no network"))
-    rows.append(("chosen on", f"{report.selected_on} of the validation split"))
+    rows.append(("selected on", _selection(report.selected_on)))
     rows.append(("files", str(report.files[0].parent)))
     print_summary(f"{run}: {report.checkpoints[0].n:,} images of split {split}", rows)
 

@@ -206,7 +206,7 @@ class CacheWriter:
     def _write_list(self, name: str, values: npt.NDArray[Any], rows: int) -> None:
         chunk = (max(1, min(rows, len(values))), *values.shape[1:])
         self._file.create_dataset(
-            name, data=values, chunks=chunk, maxshape=values.shape, fletcher32=True
+            name, data=values, chunks=chunk, maxshape=(None, *values.shape[1:]), fletcher32=True
         )
 
 

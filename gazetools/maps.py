@@ -5,7 +5,7 @@ height, as in the published gaze sets, so that sigma is image-relative and a map
 shows the same thing. ``metric="isotropic"`` measures distances in the image's own
 proportions instead, in units of the square root of its area.
 
-Source of the map formulas: GradTrack (MICCAI 2025) names distance-based maps of
+Source of the map formulas: GradTrack (Wang et al., MICCAI 2025) names distance-based maps of
 reverse-truncated tracks and publishes no formula; decay, width and the use of durations are
 our reading. The heatmap is that of GazeMedSeg (Zhong et al., MICCAI 2024).
 """

@@ -1,7 +1,7 @@
 """From a scanpath to track levels: reverse truncation.
 
 A *track* is a truncated scanpath. Level 1 is the whole scanpath, every further level keeps
-less of it, and each level lies inside the one before. GradTrack (MICCAI 2025)
+less of it, and each level lies inside the one before. GradTrack (Wang et al., MICCAI 2025)
 names the idea, "reverse-truncated gaze tracks"; ratios and direction are not published, so
 they are options here, and their defaults are ours.
 """

@@ -1,0 +1,319 @@
+"""The settings of one training run: checked when made; TOML in, JSON in and out."""
+
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from gazetools.errors import ConfigError
+
+_CHOICES = {
+    "method": ("gradtrack", "heatmap", "full"),
+    "encoder": ("unet", "efficientnet-lite0"),
+    "attention": ("refine", "gate", "concat", "none"),
+    "stage_order": ("whole_first", "whole_last", "whole_everywhere"),
+    "uncertain": ("ignore", "background"),
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "constant"),
+    "amp": ("none", "bf16"),
+    "select_on": ("auto", "masks", "pseudo"),
+}
+
+# lowest and highest value allowed
+_RANGES: dict[str, tuple[float, float]] = {
+    "width": (4, 512),
+    "size_px": (32, 2048),
+    "iterations": (1, math.inf),
+    "batch_size": (1, 4096),
+    "lr": (0, 10),
+    "lr_min": (0, 10),
+    "warmup": (0, 0.9),
+    "momentum": (0, 0.9999),
+    "weight_decay": (0, 1),
+    "ema_decay": (0, 0.99999),
+    "grad_clip": (0, math.inf),
+    "lambda_dice": (0, math.inf),
+    "lambda_attention": (0, math.inf),
+    "heatmap_threshold": (0, 1),
+    "jitter": (0, 1),
+    "seed": (0, 2**32 - 1),
+    "val_every": (1, math.inf),
+    "save_every": (1, math.inf),
+}
+
+_STRIDES = {"unet": 16, "efficientnet-lite0": 32}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that a run depends on besides its cache.
+
+    Attributes
+    ----------
+    method : {"gradtrack", "heatmap", "full"}
+        What supervises: pseudo-masks and track levels, the thresholded heatmap, or masks.
+    encoder : {"unet", "efficientnet-lite0"}
+        From scratch, or with ImageNet weights.
+    width : int
+        Channels of the network, see :func:`gradtrack_model.networks.build_network`.
+    size_px : int
+        Side of the square that images are resized to; a multiple of the deepest stride.
+    attention : {"refine", "gate", "concat", "none"}
+        What Track Attention does to features; only the method gradtrack has it.
+    stage_order : {"whole_first", "whole_last", "whole_everywhere"}
+        Which track level supervises which decoder stage.
+    lambda_attention, lambda_dice : float
+        Weights of the attention loss and of the soft Dice loss.
+    uncertain : {"ignore", "background"}
+        What uncertain pixels of pseudo-masks count as.
+    heatmap_threshold : float
+        Foreground of the method heatmap is above this.
+    iterations, batch_size : int
+    optimizer : {"adamw", "sgd"}
+        SGD is with Nesterov momentum.
+    lr, lr_min, momentum, weight_decay : float
+        Highest and last learning rate; momentum is SGD's alone.
+    schedule : {"cosine", "constant"}
+    warmup : float
+        Share of the iterations in which the learning rate rises linearly to `lr`.
+    ema_decay : float
+        Of the running average of weights that is validated and kept; 0 is none.
+    grad_clip : float
+        Largest norm of the gradient; 0 is no limit.
+    flips, quarter_turns : bool
+        Geometric augmentation.
+    jitter : float
+        Strength of brightness, contrast and colour augmentation; 0 is none.
+    amp : {"none", "bf16"}
+        Precision of the network; losses are always float32.
+    channels_last, compile : bool
+        Memory layout (much faster on CPU); torch.compile.
+    seed : int
+        Of initial weights, order and augmentation.
+    val_every, save_every : int
+        Iterations between validations, and between savings of the state to resume from.
+    select_on : {"auto", "masks", "pseudo"}
+        What the best checkpoint is chosen on: reference masks of validation items, their
+        pseudo-masks, or masks where any validation item has one.
+    """
+
+    method: str = "gradtrack"
+    encoder: str = "unet"
+    width: int = 64
+    size_px: int = 224
+    attention: str = "refine"
+    stage_order: str = "whole_first"
+    lambda_attention: float = 0.5
+    lambda_dice: float = 1.0
+    uncertain: str = "ignore"
+    heatmap_threshold: float = 0.5
+    iterations: int = 15_000
+    batch_size: int = 8
+    optimizer: str = "sgd"
+    lr: float = 1e-2
+    lr_min: float = 1e-4
+    momentum: float = 0.9
+    weight_decay: float = 4e-4
+    schedule: str = "cosine"
+    warmup: float = 0.0
+    ema_decay: float = 0.0
+    grad_clip: float = 0.0
+    flips: bool = True
+    quarter_turns: bool = False
+    jitter: float = 0.0
+    amp: str = "none"
+    channels_last: bool = True
+    compile: bool = False
+    seed: int = 0
+    val_every: int = 500
+    save_every: int = 500
+    select_on: str = "auto"
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check(field.name, type(field.default))
+        stride = _STRIDES[self.encoder]
+        if self.size_px % stride or self.size_px < 2 * stride:
+            raise ConfigError(
+                f"size_px = {self.size_px}: encoder {self.encoder} expects a multiple of "
+                f"{stride}, at least {2 * stride}"
+            )
+        if self.encoder == "unet" and self.width % 4:
+            raise ConfigError(f"width = {self.width}: expected a multiple of 4 (GroupNorm)")
+        if self.lr_min > self.lr:
+            raise ConfigError(f"lr_min = {self.lr_min}: expected at most lr = {self.lr}")
+
+    def _check(self, name: str, kind: type) -> None:
+        value: Any = getattr(self, name)
+        if kind is float and type(value) is int:
+            object.__setattr__(self, name, value := float(value))
+        if type(value) is not kind:
+            raise ConfigError(f"{name} = {value!r}: expected {_KIND_NAMES[kind]}")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise ConfigError(f"{name} = {value!r}: expected one of {', '.join(_CHOICES[name])}")
+        if name in _RANGES:
+            low, high = _RANGES[name]
+            if not low <= getattr(self, name) <= high:
+                limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
+                raise ConfigError(f"{name} = {value!r}: expected {limits}")
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed.
+
+        Raises
+        ------
+        ConfigError
+            A setting is unknown, of the wrong type or outside its range.
+        """
+        _check_known(changes)
+        return dataclasses.replace(self, **changes)
+
+    def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
+        """Return where `other` differs: setting to (own value, other's value)."""
+        mine, theirs = self.to_dict(), other.to_dict()
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all settings as plain JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> Self:
+        """Undo :meth:`to_dict`; settings that are not given take their defaults."""
+        _check_known(settings)
+        return cls(**settings)
+
+    def to_json(self) -> str:
+        """Return all settings as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Undo :meth:`to_json`."""
+        return cls.from_dict(json.loads(text))
+
+
+_KIND_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+_FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
+
+
+def _check_known(settings: Mapping[str, Any]) -> None:
+    unknown = [name for name in settings if name not in _FIELDS]
+    if unknown:
+        raise ConfigError(f"setting {unknown[0]!r} is unknown; expected {', '.join(_FIELDS)}")
+
+
+_PAPER = TrainConfig(
+    encoder="unet",
+    width=64,
+    size_px=224,
+    iterations=15_000,
+    batch_size=8,
+    optimizer="sgd",
+    lr=1e-2,
+    lr_min=1e-4,
+    momentum=0.9,
+    weight_decay=4e-4,
+    ema_decay=0.999,
+    grad_clip=5.0,
+    amp="bf16",
+    val_every=500,
+    save_every=1000,
+)
+
+_LAPTOP = TrainConfig(
+    encoder="efficientnet-lite0",
+    width=32,
+    size_px=160,
+    iterations=1000,
+    batch_size=8,
+    optimizer="adamw",
+    lr=1e-3,
+    lr_min=1e-6,
+    weight_decay=1e-2,
+    warmup=0.25,
+    ema_decay=0.99,
+    grad_clip=5.0,
+    quarter_turns=True,
+    jitter=0.2,
+    val_every=100,
+    save_every=100,
+)
+
+_TINY = TrainConfig(
+    encoder="unet",
+    width=8,
+    size_px=32,
+    iterations=20,
+    batch_size=4,
+    optimizer="adamw",
+    lr=3e-3,
+    lr_min=1e-4,
+    weight_decay=0.0,
+    ema_decay=0.9,
+    quarter_turns=True,
+    jitter=0.1,
+    val_every=10,
+    save_every=10,
+)
+
+PRESETS = {"paper": _PAPER, "laptop": _LAPTOP, "tiny": _TINY}
+"""Starting points by name.
+
+paper
+    The published protocol: a U-Net of full width from scratch, 224 px, batch 8, 15,000
+    iterations. GradTrack's optimiser is not known; SGD with Nesterov momentum 0.9, cosine from
+    1e-2 to 1e-4, weight decay 4e-4 and flips alone are those of its rivals. The running average
+    of weights, gradient clipping and bf16 are ours.
+laptop
+    EfficientNet-Lite0 with ImageNet weights at 160 px: minutes on two CPU cores. All of it ours.
+tiny
+    For tests: seconds, and no use beyond.
+"""
+
+
+def default_preset() -> str:
+    """Return "paper" where there is a CUDA device, else "laptop"."""
+    import torch  # heavy: settings are read by --help too
+
+    return "paper" if torch.cuda.is_available() else "laptop"
+
+
+def from_toml(path: Path) -> TrainConfig:
+    """Read settings from a TOML file: one flat table, as the attributes of TrainConfig.
+
+    An entry ``preset = "laptop"`` names the preset that the others change; without it they
+    change the defaults of TrainConfig.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or no TOML, or a setting or the preset is unknown or out of range.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; expected settings in TOML")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        base = preset(settings.pop("preset")) if "preset" in settings else TrainConfig()
+        return base.replace(**settings)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not readable as TOML ({error})") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def preset(name: str) -> TrainConfig:
+    """Return a preset by name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such preset.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        raise ConfigError(f"preset = {name!r}: expected one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,30 @@
+"""What a training method is."""
+
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+
+Loss = tuple[Tensor, dict[str, Tensor]]
+"""The loss to minimise, and its parts by name for the log."""
+
+
+class Method(Protocol):
+    """Which fields supervise, which network learns, and what it minimises."""
+
+    def fields(self, config: TrainConfig) -> tuple[str, ...]:
+        """Return the fields of training items that the method reads; no other is opened."""
+        ...
+
+    def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
+        """Return the network; called with images it returns a ModelOutput."""
+        ...
+
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+        """Run the network on a batch and return the loss.
+
+        The method calls the network itself, so that one may call it twice, or two networks.
+        """
+        ...

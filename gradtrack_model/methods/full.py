@@ -1,0 +1,30 @@
+"""Full supervision: the upper line that gaze is measured against."""
+
+import torch
+from torch import nn
+
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+from gradtrack_model.losses import segmentation_loss
+from gradtrack_model.methods.base import Loss
+from gradtrack_model.networks import build_network
+
+
+class FullSupervision:
+    """A plain network that learns from reference masks: L = BCE + λ_dice · Dice."""
+
+    def fields(self, config: TrainConfig) -> tuple[str, ...]:
+        """Return images and reference masks."""
+        return ("images", "masks")
+
+    def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
+        """Return a network without Track Attention."""
+        return build_network(config, attention="none", pretrained=pretrained)
+
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+        """Return the segmentation loss against the masks."""
+        output, target = model(batch["image_BCHW"]), batch["mask_B1HW"]
+        loss = segmentation_loss(
+            output.seg_logits_B1HW, target, torch.ones_like(target), config.lambda_dice
+        )
+        return loss, {"segmentation": loss.detach()}

@@ -1,0 +1,51 @@
+"""GradTrack: pseudo-masks, and Track Attention supervised by the levels of the gaze track.
+
+The paper does not say how Track Attention works, how its losses are weighted or where its
+pseudo-masks come from; this is our reading of it, with every choice a setting.
+"""
+
+import torch
+from torch import nn
+
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+from gradtrack_model.losses import UNCERTAIN, attention_loss, segmentation_loss
+from gradtrack_model.methods.base import Loss
+from gradtrack_model.networks import build_network, stage_levels
+
+
+class GradTrack:
+    r"""A network with Track Attention, see :class:`gradtrack_model.networks.TrackAttention`.
+
+    .. math:: L = \mathrm{BCE} + λ_\text{dice} \mathrm{Dice} + λ_\text{attention} L_A
+
+    BCE and Dice are against the pseudo-mask, over its certain pixels (or with uncertain ones
+    as background); L_A is :func:`gradtrack_model.losses.attention_loss`.
+    """
+
+    def fields(self, config: TrainConfig) -> tuple[str, ...]:
+        """Return images, pseudo-masks and, with Track Attention, maps."""
+        base = ("images", "pseudo_masks")
+        return base if config.attention == "none" else (*base, "maps")
+
+    def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
+        """Return a network with the Track Attention that the settings name."""
+        return build_network(config, attention=config.attention, pretrained=pretrained)
+
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+        """Return segmentation and attention loss."""
+        output, pseudo_B1HW = model(batch["image_BCHW"]), batch["pseudo_B1HW"]
+        valid_B1HW = pseudo_B1HW != UNCERTAIN
+        if config.uncertain == "background":
+            valid_B1HW = torch.ones_like(valid_B1HW)
+        segmentation = segmentation_loss(
+            output.seg_logits_B1HW, pseudo_B1HW == 1, valid_B1HW, config.lambda_dice
+        )
+        parts = {"segmentation": segmentation.detach()}
+        if not output.attention_logits:
+            return segmentation, parts
+        maps_BLHW = batch["maps_BLHW"]
+        levels = stage_levels(maps_BLHW.shape[1], config.stage_order)
+        attention = attention_loss(output.attention_logits, maps_BLHW, levels)
+        parts["attention"] = attention.detach()
+        return segmentation + config.lambda_attention * attention, parts

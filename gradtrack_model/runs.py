@@ -1,0 +1,331 @@
+"""The run folder: what lies in it, and how it is written and read.
+
+::
+
+    config.json          settings, cache, versions (format "gradtrack-run", version 1)
+    metrics.csv          one row per validation
+    best.safetensors     weights of the best validation; the metadata tell of it
+    last.safetensors     weights of the last iteration
+    last.pt              full state to resume from: tensors and plain types alone
+    evaluation/          what `gradtrack-evaluate` found
+
+Every file is written to a temporary name and renamed. Nothing is ever unpickled beyond tensors
+and plain types.
+"""
+
+import csv
+import json
+import os
+import pickle
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+
+from gazetools.cache import Cache, open_cache
+from gazetools.errors import CacheError, OutputError, TrainingError
+from gazetools.files import replacing
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.methods import METHODS
+
+FORMAT, VERSION = "gradtrack-run", 1
+CHECKPOINTS = ("best", "last")
+
+
+@dataclass(frozen=True)
+class CacheFacts:
+    """What a run remembers of its cache."""
+
+    path: str
+    sha256: str
+    levels: int
+    height: int
+    width: int
+
+    @classmethod
+    def of(cls, cache: Cache) -> "CacheFacts":
+        """Take the facts from an open cache."""
+        path = str(Path(cache.path).resolve())
+        return cls(path, cache.sha256, cache.levels, cache.height, cache.width)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What config.json says: settings, cache, and on what the best checkpoint was chosen."""
+
+    config: TrainConfig
+    cache: CacheFacts
+    selected_on: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network ready to segment, and where it comes from."""
+
+    model: nn.Module
+    config: TrainConfig
+    cache: CacheFacts
+    iteration: int
+    score: float | None
+    selected_on: str
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device of a name; "auto" is CUDA where there is one.
+
+    Raises
+    ------
+    TrainingError
+        The device does not exist.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"device {device!r}: not usable ({reason}); expected auto, cpu or cuda"
+        ) from error
+    return torch.device(device)
+
+
+def use_available_cores() -> None:
+    """Use the cores that this process may use; in a container torch counts those of the host."""
+    if hasattr(os, "sched_getaffinity"):
+        torch.set_num_threads(min(torch.get_num_threads(), len(os.sched_getaffinity(0))))
+
+
+def memory_layout(config: TrainConfig) -> torch.memory_format:
+    """Return how images and weights lie in memory."""
+    return torch.channels_last if config.channels_last else torch.contiguous_format
+
+
+def placed(model: nn.Module, device: torch.device, config: TrainConfig) -> nn.Module:
+    """Return a network on its device, in the layout of the settings."""
+    layout = memory_layout(config)
+    moved: nn.Module = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    return moved
+
+
+# ---------------------------------------------------------------- config.json
+
+
+def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device) -> None:
+    """Write config.json of a new run.
+
+    Raises
+    ------
+    OutputError
+        The folder holds a run already, or cannot be written.
+    """
+    if (folder / "config.json").exists():
+        raise OutputError(
+            f"{folder}: holds a run already; resume it (--resume) or choose another folder"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": info.config.to_dict(),
+        "cache": asdict(info.cache),
+        "selected_on": info.selected_on,
+        "parameters": parameters,
+        "environment": _environment(device),
+    }
+    write_json(folder / "config.json", content)
+
+
+def _environment(device: torch.device) -> dict[str, Any]:
+    cuda = device.type == "cuda"
+    return {
+        "gazetools": _package_version("gazetools"),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if cuda else "cpu",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _package_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def read_run(folder: Path) -> RunInfo:
+    """Read config.json of a run.
+
+    Raises
+    ------
+    TrainingError
+        The folder holds no run, or one of another version.
+    """
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise TrainingError(f"{folder}: no run here (config.json is missing)")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise TrainingError(
+                f"{path}: {content['format']} version {content['version']}, expected "
+                f"{FORMAT} version {VERSION}"
+            )
+        config = TrainConfig.from_dict(content["config"])
+        return RunInfo(config, CacheFacts(**content["cache"]), content["selected_on"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TrainingError(f"{path}: damaged ({error!r}); train again") from error
+
+
+def check_same_run(folder: Path, info: RunInfo) -> None:
+    """Refuse to resume a run with other settings or another cache.
+
+    Raises
+    ------
+    TrainingError
+        There is nothing to resume, or something differs; it is named.
+    """
+    before = read_run(folder)
+    changes = before.config.differences(info.config)
+    if changes:
+        listed = ", ".join(f"{k} was {old!r}, now {new!r}" for k, (old, new) in changes.items())
+        raise TrainingError(
+            f"{folder}: cannot be resumed with other settings ({listed}); "
+            "resume with the same or start a new run"
+        )
+    if before.cache.sha256 != info.cache.sha256:
+        raise TrainingError(
+            f"{folder}: was trained on {before.cache.path} ({before.cache.sha256[:12]}), "
+            f"cannot be resumed on {info.cache.path} ({info.cache.sha256[:12]}); "
+            "start a new run"
+        )
+
+
+def open_run_cache(info: RunInfo, cache_path: Path | None) -> Cache:
+    """Open the cache that a run was trained on, or the one given.
+
+    Raises
+    ------
+    CacheError
+        The run's cache has gone or was changed since.
+    """
+    if cache_path is not None:
+        return open_cache(cache_path)
+    cache = open_cache(Path(info.cache.path))
+    if cache.sha256 != info.cache.sha256:
+        cache.close()
+        raise CacheError(
+            f"{info.cache.path}: is not the cache that the run was trained on (SHA-256 differs); "
+            "name a cache to evaluate on it all the same"
+        )
+    return cache
+
+
+# ---------------------------------------------------------------- tables
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Write indented JSON; NaN is not allowed."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    with replacing(path, overwrite=overwrite) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, overwrite: bool = False) -> None:
+    """Write rows of the same keys as CSV."""
+    with (
+        replacing(path, overwrite=overwrite) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+# ---------------------------------------------------------------- weights and state
+
+
+def save_weights(
+    path: Path, model: nn.Module, info: RunInfo, iteration: int, score: float | None
+) -> None:
+    """Write weights as safetensors, with all that is needed to use them in the metadata."""
+    tensors = {name: values.cpu().contiguous() for name, values in model.state_dict().items()}
+    about = {
+        "config": info.config.to_dict(),
+        "cache": asdict(info.cache),
+        "selected_on": info.selected_on,
+        "iteration": iteration,
+        "score": score,
+    }
+    with replacing(path, overwrite=True) as temporary:
+        temporary.write_bytes(save(tensors, metadata={FORMAT: json.dumps(about)}))
+
+
+def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint:
+    """Load a checkpoint of a run, ready to segment.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint is missing, damaged or of something else.
+    """
+    if name not in CHECKPOINTS:
+        raise TrainingError(f"checkpoint {name!r}: expected one of {', '.join(CHECKPOINTS)}")
+    path = Path(folder) / f"{name}.safetensors"
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such checkpoint; has the training come to its end?")
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            about = json.loads((file.metadata() or {})[FORMAT])
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        config = TrainConfig.from_dict(about["config"])
+        model = METHODS[config.method].build(config, pretrained=False)
+        model.load_state_dict(tensors)
+        facts = CacheFacts(**about["cache"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TrainingError(
+            f"{path}: not a checkpoint of gradtrack_model, or damaged ({error})"
+        ) from error
+    model = placed(model, device, config).eval()
+    return Checkpoint(
+        model, config, facts, about["iteration"], about["score"], about["selected_on"]
+    )
+
+
+def save_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write a state of tensors and plain types."""
+    with replacing(path, overwrite=True) as temporary:
+        try:
+            torch.save(dict(state), temporary)
+        except RuntimeError as error:
+            # what torch raises when the disk cannot take the file
+            raise OSError(f"torch: {str(error).splitlines()[0]}") from error
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a state; a file that holds more than tensors and plain types is refused.
+
+    Raises
+    ------
+    TrainingError
+        The file is damaged or would need unpickling.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainingError(f"{path}: not a readable state ({reason}); train again") from error
+    return state
