@@ -16,10 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import numpy as np
-import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
@@ -28,9 +25,8 @@ from gazetools.errors import TrainingError
 from gradtrack_model import runs
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Augmentation, Batch, CacheDataset, RawBatch, raw_batches
-from gradtrack_model.losses import UNCERTAIN
 from gradtrack_model.methods import METHODS, Method
-from gradtrack_model.metrics import dice
+from gradtrack_model.validation import Validation
 
 
 class Progress(NamedTuple):
@@ -144,7 +140,7 @@ def fit(
 def _run(
     trainer: "Trainer",
     dataset: CacheDataset,
-    validation: "Validation",
+    validation: Validation,
     run_folder: Path,
     info: runs.RunInfo,
     workers: int,
@@ -171,7 +167,7 @@ def _run(
 
 
 def _validate(
-    trainer: "Trainer", validation: "Validation", run_folder: Path, info: runs.RunInfo
+    trainer: "Trainer", validation: Validation, run_folder: Path, info: runs.RunInfo
 ) -> None:
     log = trainer.log
     trainer.check_losses()
@@ -433,66 +429,6 @@ def _optimizer(config: TrainConfig, model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.AdamW(groups, lr=config.lr)
     nesterov = config.momentum > 0
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, nesterov=nesterov)
-
-
-# ---------------------------------------------------------------- validation
-
-
-class Validation:
-    """The validation items and what they are scored against, read once.
-
-    Attributes
-    ----------
-    selected_on : {"masks", "pseudo", "none"}
-        Reference masks where any validation item has one and the settings allow it (then only
-        items with a mask count), else pseudo-masks over their certain pixels.
-    """
-
-    def __init__(self, cache: Cache, config: TrainConfig) -> None:
-        indices = cache.indices("val")
-        masked = np.array([i for i in indices if cache.items[i].has_mask], np.int64)
-        if config.select_on == "masks" and not len(masked):
-            raise TrainingError(
-                f"{cache.path}: select_on = 'masks', but no validation item has a reference "
-                "mask; use auto or pseudo"
-            )
-        on_masks = len(masked) > 0 and config.select_on != "pseudo"
-        self.selected_on = ("masks" if on_masks else "pseudo") if len(indices) else "none"
-        self.dataset = CacheDataset(cache.path, "val", fields=("images",), size_px=config.size_px)
-        scored = masked if on_masks else indices
-        self.positions = np.searchsorted(indices, scored)
-        self.targets = cache.read("masks" if on_masks else "pseudo_masks", scored)
-        self.amp, self.batch_size = config.amp, max(8, config.batch_size)
-
-    def score(self, model: nn.Module, device: torch.device) -> float | None:
-        """Return the mean Dice at the size of the cache, None without validation items."""
-        if self.selected_on == "none":
-            return None
-        was_training = model.training
-        model.eval()
-        scores = [
-            dice(mask, target == 1, target != UNCERTAIN)
-            for masks, targets in self._segment(model, device)
-            for mask, target in zip(masks, targets, strict=True)
-        ]
-        model.train(was_training)
-        return float(np.mean(scores))
-
-    @torch.inference_mode()
-    def _segment(
-        self, model: nn.Module, device: torch.device
-    ) -> Iterator[tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint8]]]:
-        """Yield the predicted masks and the targets, batch by batch."""
-        for start in range(0, len(self.positions), self.batch_size):
-            some = slice(start, start + self.batch_size)
-            batch = self.dataset.batch([(0, int(p)) for p in self.positions[some]], device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.amp == "bf16"):
-                logits_B1HW = model(batch["image_BCHW"]).seg_logits_B1HW.float()
-            size = self.targets.shape[-2:]
-            logits_B1HW = F.interpolate(
-                logits_B1HW, size=size, mode="bilinear", align_corners=False
-            )
-            yield (logits_B1HW[:, 0] > 0).cpu().numpy(), self.targets[some]
 
 
 # ---------------------------------------------------------------- Ctrl-C
