@@ -31,7 +31,8 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except GazeToolsError as error:
-            click.echo(f"error: {error}", err=True)
+            # what other libraries complain may have many lines
+            click.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
             sys.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted: nothing was half written", err=True)

@@ -84,14 +84,11 @@ def ingest(
       gazetools ingest tobii_export.tsv --events vendor
       gazetools ingest report.txt --placement fit --images images --screen 1920x1080:527x296:650
     """
-    from gazetools.files import check_output
     from gazetools.geometry import Screen
-    from gazetools.ingestion import IngestSpec, write_tables
+    from gazetools.ingestion import IngestSpec, check_outputs, write_tables
     from gazetools.ingestion import ingest as read_exports
 
-    for path in (out, samples):
-        if path is not None:
-            check_output(path, overwrite=overwrite)
+    check_outputs(exports, out, samples, overwrite=overwrite)
     spec = IngestSpec(
         events=events,
         profile=profile,
@@ -347,7 +344,7 @@ def formats() -> None:
 @main.command()
 @click.option("-o", "--out", type=FILE, default="demo", show_default=True, help="A new folder.")
 @click.option("--images", type=int, default=120, show_default=True)
-@click.option("--iterations", type=int, default=200, show_default=True, help="Per training.")
+@click.option("--iterations", type=int, default=150, show_default=True, help="Per training.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @one_line_errors
 def demo(out: Path, images: int, iterations: int, seed: int) -> None:
