@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,15 +81,19 @@ def train(
     else:
         chosen = _settings(preset, config, options, settings)
         out = out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
-    with progress_bar("training") as show:
-        summary = fit(
-            chosen,
-            cache,
-            out,
-            resume=resume is not None,
-            device=device,
-            progress=lambda p: show(p.iteration, p.iterations, _describe(p)),
-        )
+    try:
+        with progress_bar("training") as show:
+            summary = fit(
+                chosen,
+                cache,
+                out,
+                resume=resume is not None,
+                device=device,
+                progress=lambda p: show(p.iteration, p.iterations, _describe(p)),
+            )
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: go on with gradtrack-train --resume {out}", err=True)
+        sys.exit(1)
     if as_json:
         facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(summary).items()}
         click.echo(json.dumps(facts))

@@ -10,6 +10,8 @@ from typing import Any
 
 # OpenCV reads this once, when it is loaded; whoever needs more sets it in the environment
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(120_000_000))
+# what is wrong with an image is said by our errors, in one line
+os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")
 
 _HOME = {
     "FIXATIONS": "tables",

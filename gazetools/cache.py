@@ -11,6 +11,9 @@ Root attributes (all MUST)
     ``recipe``   JSON: the parameters of tracks, maps and pseudo-masks, and gazetools' version
     ``sources``  JSON: SHA-256 of the inputs
 
+Strings MUST be of fixed length, UTF-8: HDF5 keeps those of variable length in a heap without
+checksums, where a single flipped bit can make it loop for ever.
+
 Datasets (all MUST, all chunked, all with the fletcher32 filter; no other objects)
     ``/images``        uint8 (N, H, W, 3)  RGB, resized to H x W
     ``/maps``          uint8 (N, L, H, W)  distance maps, value / 255; level 1 (whole track) first
@@ -22,7 +25,8 @@ Datasets (all MUST, all chunked, all with the fletcher32 filter; no other object
     ``/index``         uint8 (J,)          UTF-8 JSON, a list of N :class:`Item`
 
 Pictures MUST have one chunk per item and MAY be compressed (lz4, zstd, gzip). ``/mask_png``,
-``/fixations`` and ``/index`` MUST NOT be compressed. The file MUST be written with
+``/fixations`` and ``/index`` MUST NOT be compressed, and items MUST lie in the first two end
+to end, in the order of the index. The file MUST be written with
 ``libver=("v110", "v110")``: that superblock carries checksums of all metadata, the default
 one lets damage through. It MUST NOT contain soft or external links, external storage or
 virtual datasets. Each item's ``sha256`` in the index covers its bytes in every dataset, in the
@@ -34,7 +38,7 @@ a temporary name and rename, so that a file under its final name is complete.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -46,14 +50,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from gazetools.errors import CacheError
-from gazetools.files import replacing
+from gazetools.errors import CacheError, FormatError
+from gazetools.files import DeafFile, replacing, uninterrupted
 from gazetools.images import UInt8, decode_mask_png
 
 FORMAT = "gazetools-cache"
 VERSION = 1
 SPLITS = ("train", "val", "test", "none")
 CODECS = ("lz4", "zstd", "gzip", "none")
+MAX_ITEM_PIXELS = 1 << 28
+"""Levels x height x width of one item: a small damaged file must not fill the memory."""
 _SEAL_BYTES = hashlib.sha256().digest_size
 _LIBVER = ("v110", "v110")
 _PICTURES = ("images", "maps", "heatmaps", "pseudo_masks", "masks")
@@ -76,6 +82,8 @@ class CacheSpec:
             raise CacheError(f"codec {self.codec!r} is unknown; expected {', '.join(CODECS)}")
         if min(self.levels, self.height, self.width) < 1:
             raise CacheError(f"{self}: levels, height and width must be at least 1")
+        if self.levels * self.height * self.width > MAX_ITEM_PIXELS:
+            raise CacheError(f"{self}: an item has more than {MAX_ITEM_PIXELS:,} map pixels")
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of one item in each picture dataset."""
@@ -152,8 +160,8 @@ def _item_digest(
 class CacheWriter:
     """Fills a new cache item by item; made by :func:`create_cache`."""
 
-    def __init__(self, file: h5py.File, spec: CacheSpec, count: int) -> None:
-        self._file, self._spec, self._count = file, spec, count
+    def __init__(self, disk: DeafFile, file: h5py.File, spec: CacheSpec, count: int) -> None:
+        self._disk, self._file, self._spec, self._count = disk, file, spec, count
         self._items: list[Item] = []
         self._png = bytearray()
         self._fixations: list[npt.NDArray[np.float64]] = []
@@ -177,7 +185,9 @@ class CacheWriter:
                     f"item {record.name!r}: {name} is {array.dtype}{array.shape}, "
                     f"expected uint8{shape}"
                 )
-            self._file[name][position] = array
+            with uninterrupted():
+                self._file[name][position] = array
+        self._disk.check()
         fixations = np.ascontiguousarray(record.fixations, np.float64)
         self._items.append(
             Item(
@@ -248,23 +258,38 @@ def create_cache(
     """
     if count < 1:
         raise CacheError(f"{path}: a cache needs at least one item")
+    header = {
+        "format": FORMAT,
+        "spec": json.dumps(asdict(spec), sort_keys=True),
+        "recipe": json.dumps(recipe, sort_keys=True),
+        "sources": json.dumps(sources, sort_keys=True),
+    }
     with replacing(path, overwrite=overwrite) as temporary:
-        try:
-            with h5py.File(temporary, "w", libver=_LIBVER) as file:
-                file.attrs["format"] = FORMAT
-                file.attrs["version"] = VERSION
-                file.attrs["spec"] = json.dumps(asdict(spec), sort_keys=True)
-                file.attrs["recipe"] = json.dumps(recipe, sort_keys=True)
-                file.attrs["sources"] = json.dumps(sources, sort_keys=True)
-                writer = CacheWriter(file, spec, count)
+        with DeafFile(temporary) as disk:
+            with _hdf5_on(disk) as file:
+                with uninterrupted():
+                    file.attrs["version"] = VERSION
+                    for name, text in header.items():
+                        file.attrs[name] = np.bytes_(text.encode())
+                    writer = CacheWriter(disk, file, spec, count)
                 yield writer
-                writer.finish()
-            with temporary.open("rb+") as closed:
-                seal = hashlib.file_digest(closed, "sha256").digest()
-                closed.write(seal)
-        except RuntimeError as error:
-            # what h5py raises when closing a file that the disk could not take
-            raise OSError(f"HDF5: {error}") from error
+                with uninterrupted():
+                    writer.finish()
+            disk.check()
+        with temporary.open("rb+") as closed:
+            seal = hashlib.file_digest(closed, "sha256").digest()
+            closed.write(seal)
+
+
+@contextmanager
+def _hdf5_on(disk: DeafFile) -> Iterator[h5py.File]:
+    with uninterrupted():
+        file = h5py.File(disk, "w", libver=_LIBVER)
+    try:
+        yield file
+    finally:
+        with uninterrupted():
+            file.close()
 
 
 # ---------------------------------------------------------------- reading
@@ -287,7 +312,10 @@ class Cache:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path, self._file = path, file
         attributes = _check_header(path, file)
-        self.spec = CacheSpec(**attributes["spec"])
+        try:
+            self.spec = CacheSpec(**attributes["spec"])
+        except CacheError as error:
+            raise CacheError(f"{path}: /spec: {error}") from error
         if self.spec.codec in ("lz4", "zstd"):
             _load_plugin(self.spec.codec)
         self.recipe: dict[str, Any] = attributes["recipe"]
@@ -299,6 +327,7 @@ class Cache:
             _check_picture(path, file, name, (len(self.items), *shape))
         self._png = _check_list(path, file, "mask_png", np.dtype("u1"), ())
         self._fixations = _check_list(path, file, "fixations", np.dtype("<f8"), (4,))
+        _check_items(path, self.items, len(self._png), len(self._fixations))
 
     def __enter__(self) -> Self:
         return self
@@ -374,7 +403,12 @@ class Cache:
         item = self.items[index]
         if not item.has_mask:
             raise CacheError(f"{self.path}: item {item.name!r} has no reference mask")
-        mask = decode_mask_png(self._mask_png(index))
+        try:
+            mask = decode_mask_png(self._mask_png(index))
+        except FormatError as error:
+            raise CacheError(
+                f"{self.path}: /mask_png of item {item.name!r}: {error}; render it again"
+            ) from error
         if mask.shape != (item.height, item.width):
             raise CacheError(
                 f"{self.path}: /mask_png of item {item.name!r} is {mask.shape}, "
@@ -456,7 +490,7 @@ def open_cache(path: Path) -> Cache:
 
 
 def _check_header(path: Path, file: h5py.File) -> dict[str, Any]:
-    if file.attrs.get("format") != FORMAT:
+    if "format" not in file.attrs or _text(path, file, "format") != FORMAT:
         raise CacheError(f"{path}: an HDF5 file, but not a {FORMAT}; `gazetools render` writes one")
     version = int(file.attrs["version"])
     if version != VERSION:
@@ -468,7 +502,17 @@ def _check_header(path: Path, file: h5py.File) -> dict[str, Any]:
     if found != {*_PICTURES, *_LISTS}:
         odd = ", ".join(sorted(found ^ {*_PICTURES, *_LISTS}))
         raise CacheError(f"{path}: objects missing or not of the format: {odd}")
-    return {name: json.loads(file.attrs[name]) for name in ("spec", "recipe", "sources")}
+    return {name: json.loads(_text(path, file, name)) for name in ("spec", "recipe", "sources")}
+
+
+def _text(path: Path, file: h5py.File, name: str) -> str:
+    kind = h5py.h5a.open(file.id, name.encode()).get_type()
+    if not isinstance(kind, h5py.h5t.TypeStringID) or kind.is_variable_str():
+        raise CacheError(
+            f"{path}: attribute {name!r} is no string of fixed length; this is not a {FORMAT}, or "
+            "one of another gazetools: render it again"
+        )
+    return bytes(file.attrs[name]).decode()
 
 
 def _check_dataset(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
@@ -510,9 +554,39 @@ def _check_list(
     dataset = _check_dataset(path, file, name)
     if dataset.dtype != dtype or dataset.shape[1:] != columns:
         raise CacheError(
-            f"{path}: /{name} is {dataset.dtype}{dataset.shape}, expected {dtype}(n, *{columns})"
+            f"{path}: /{name} is {dataset.dtype}{dataset.shape}, expected {dtype}"
+            f"{('n', *columns)}, render it again"
+        )
+    if dataset.id.get_create_plist().get_nfilters() > 1:
+        raise CacheError(f"{path}: /{name} is compressed, which the format forbids")
+    if dataset.id.get_storage_size() < dataset.nbytes:
+        raise CacheError(
+            f"{path}: /{name} declares {dataset.nbytes} bytes and holds "
+            f"{dataset.id.get_storage_size()}; render it again"
         )
     return dataset
+
+
+def _check_items(path: Path, items: Sequence[Item], png_bytes: int, fixations: int) -> None:
+    """Check that items lie end to end in the lists, so that reading one cannot go astray."""
+    at = [0, 0]
+    for item in items:
+        for kind, (offset, count) in enumerate((item.mask_png, item.fixations)):
+            if offset != at[kind] or count < 0:
+                raise CacheError(
+                    f"{path}: /index places item {item.name!r} at {offset}, expected {at[kind]}; "
+                    "render it again"
+                )
+            at[kind] += count
+        if item.split not in SPLITS:
+            raise CacheError(
+                f"{path}: /index has split {item.split!r}, expected {', '.join(SPLITS)}"
+            )
+    if at != [png_bytes, fixations]:
+        raise CacheError(
+            f"{path}: /index accounts for {at[0]} bytes of masks and {at[1]} fixations, the file "
+            f"holds {png_bytes} and {fixations}; render it again"
+        )
 
 
 def _seal(path: Path) -> bytes:

@@ -34,7 +34,7 @@ def draw_scanpath(image: UInt8, x: Float64, y: Float64, duration_ms: Float64) ->
     canvas = _enlarged(image)
     centres = np.column_stack((x * width, y * height)) * _FINER
     points = [(round(cx), round(cy)) for cx, cy in centres]
-    cv2.polylines(canvas, [np.array(points)], False, (255, 255, 255), _FINER, cv2.LINE_AA)
+    cv2.polylines(canvas, [np.array(points, np.int32)], False, (255, 255, 255), _FINER, cv2.LINE_AA)
     unit = 0.012 * min(height, width) * _FINER / np.sqrt(np.median(duration_ms))
     for order, (point, duration) in enumerate(zip(points, duration_ms, strict=True)):
         hue = 0.62 * (1 - order / max(1, len(points) - 1))

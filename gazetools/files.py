@@ -1,15 +1,21 @@
 """Outputs appear whole or not at all."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from gazetools.errors import OutputError
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
     """Refuse early what :func:`replacing` would refuse after the work is done."""
+    if path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file in it")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: already exists; remove it or pass --overwrite")
     if not path.parent.is_dir():
@@ -36,10 +42,67 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        # h5py reports a full disk as an OSError whose errno may be lost: name the path ourselves
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); "
             "free some space or choose another folder; nothing was changed"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class DeafFile(FileIO):
+    """A new file for a library that cannot bear a full disk: writing to it never fails.
+
+    HDF5, once a write has failed, leaves its objects open, complains about each of them and
+    crashes at exit. So after the first error nothing more is written, whoever writes goes
+    on undisturbed, and :meth:`check` raises that error afterwards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "w+")
+        self._error: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the error that was kept back, if there was one."""
+        if self._error is not None:
+            raise self._error
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, or pretend to."""
+        rest = memoryview(data).cast("B")
+        try:
+            while rest and self._error is None:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self._error = error
+        return len(data)
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what was written; zeros where that was only pretended."""
+        count = super().readinto(buffer) or 0
+        memoryview(buffer).cast("B")[count:] = bytes(len(buffer) - count)
+        return len(buffer)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file, or pretend to."""
+        try:
+            return super().truncate(size) if self._error is None else size or 0
+        except OSError as error:
+            self._error = error
+            return size or 0
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until the block ends: HDF5 bears it no better than a full disk."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread only
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)

@@ -3,6 +3,7 @@
 Pixel c covers [c, c + 1); the origin is top left; y points down.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,6 +17,10 @@ Float64 = npt.NDArray[np.float64]
 PLACEMENTS = ("fit", "fill", "centre", "none")
 
 
+def _all_positive(*sizes: float) -> bool:
+    return all(math.isfinite(size) and size > 0 for size in sizes)
+
+
 @dataclass(frozen=True)
 class Screen:
     """A display, and how far away from it the eyes are."""
@@ -27,10 +32,9 @@ class Screen:
     distance_mm: float
 
     def __post_init__(self) -> None:
-        if min(self.width_px, self.height_px) < 1 or not (
-            min(self.width_mm, self.height_mm, self.distance_mm) > 0
-        ):
-            raise GeometryError(f"{self}: all sizes must be positive")
+        sizes = (self.width_mm, self.height_mm, self.distance_mm)
+        if min(self.width_px, self.height_px) < 1 or not _all_positive(*sizes):
+            raise GeometryError(f"{self}: all sizes must be positive and finite")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -82,8 +86,9 @@ class Placement:
     image_height: int
 
     def __post_init__(self) -> None:
-        if not (min(self.width_px, self.height_px, self.image_width, self.image_height) > 0):
-            raise GeometryError(f"{self}: all sizes must be positive")
+        sizes = (self.width_px, self.height_px, self.image_width, self.image_height)
+        if not (_all_positive(*sizes) and math.isfinite(self.x_px) and math.isfinite(self.y_px)):
+            raise GeometryError(f"{self}: all sizes must be positive, all numbers finite")
 
     @classmethod
     def of(cls, how: str, image_size: tuple[int, int], screen_size: tuple[int, int]) -> Self:

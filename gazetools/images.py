@@ -19,7 +19,8 @@ MASK_THRESHOLD = 127
 
 def image_stem(name: str) -> str:
     """Drop an image suffix from a file or stimulus name, and nothing else."""
-    return Path(name).stem if Path(name).suffix.lower() in SUFFIXES else name
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
 
 
 def list_images(folder: Path) -> dict[str, Path]:
@@ -31,7 +32,9 @@ def list_images(folder: Path) -> dict[str, Path]:
         `folder` is no folder, holds no image, or two images share a stem.
     """
     if not folder.is_dir():
-        raise FormatError(f"{folder}: no such folder; expected a folder of images")
+        raise FormatError(
+            f"{folder}: no such folder; expected a folder of images, create it or name another"
+        )
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SUFFIXES:
@@ -43,7 +46,10 @@ def list_images(folder: Path) -> dict[str, Path]:
             )
         found[path.stem] = path
     if not found:
-        raise FormatError(f"{folder}: holds no image; expected {', '.join(SUFFIXES)}")
+        raise FormatError(
+            f"{folder}: holds no image; expected {', '.join(SUFFIXES)}, put some there or name "
+            "another folder"
+        )
     return found
 
 
@@ -60,15 +66,35 @@ def read_image(path: Path) -> UInt8:
 
 
 def read_mask(path: Path) -> UInt8:
-    """Read a mask as uint8 0 or 1, shape (height, width); foreground is > 127."""
-    return (_decode(path, cv2.IMREAD_GRAYSCALE) > MASK_THRESHOLD).astype(np.uint8)
+    """Read a mask as uint8 0 or 1, shape (height, width); foreground is > 127.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be read, or holds labels such as 0 and 1 that would all be background.
+    """
+    grey = _decode(path, cv2.IMREAD_GRAYSCALE)
+    if 0 < grey.max() <= MASK_THRESHOLD and len(np.unique(grey)) == 2:
+        raise FormatError(
+            f"{path}: a mask of the values {grey.min()} and {grey.max()}; foreground is expected "
+            f"above {MASK_THRESHOLD}, save it with 0 and 255"
+        )
+    return (grey > MASK_THRESHOLD).astype(np.uint8)
 
 
 def _decode(path: Path, flag: int) -> UInt8:
     if not path.is_file():
         raise FormatError(f"{path}: no such image")
     try:
-        image = cv2.imdecode(np.fromfile(path, np.uint8), flag)
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
+    if _is_cut_short(content):
+        raise FormatError(
+            f"{path}: ends after {len(content)} bytes, before the image does; copy it again"
+        )
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
     except cv2.error as error:
         raise FormatError(
             f"{path}: cannot be decoded ({error.err}); it is damaged, or larger than "
@@ -77,9 +103,18 @@ def _decode(path: Path, flag: int) -> UInt8:
     if image is None:
         raise FormatError(
             f"{path}: not a readable image; it is damaged or of an unknown format, "
-            f"expected {', '.join(SUFFIXES)}"
+            f"expected {', '.join(SUFFIXES)}; copy it again, or save it as PNG"
         )
     return np.asarray(image, np.uint8)
+
+
+def _is_cut_short(content: bytes) -> bool:
+    """Whether the end is missing: decoders complain past us, or fill up with grey."""
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" not in content
+    if content.startswith(b"\xff\xd8"):  # JPEG: after the last scan comes the end marker
+        return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
+    return not content
 
 
 def encode_png(image: UInt8) -> bytes:
@@ -90,8 +125,19 @@ def encode_png(image: UInt8) -> bytes:
 
 
 def decode_mask_png(png: bytes) -> UInt8:
-    """Undo ``encode_png(mask * 255)``: uint8 0 or 1, shape (height, width)."""
-    grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    """Undo ``encode_png(mask * 255)``: uint8 0 or 1, shape (height, width).
+
+    Raises
+    ------
+    FormatError
+        `png` cannot be decoded.
+    """
+    try:
+        grey = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error as error:
+        raise FormatError(f"mask: cannot be decoded ({error.err})") from error
+    if grey is None:
+        raise FormatError(f"mask: {len(png)} bytes that are not a PNG image")
     return (np.asarray(grey) > MASK_THRESHOLD).astype(np.uint8)
 
 

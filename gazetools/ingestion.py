@@ -10,19 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gazetools import events, readers
-from gazetools.errors import ConfigError, FormatError, GeometryError, SchemaError
+from gazetools import events, readers, tables
+from gazetools.errors import ConfigError, FormatError, GeometryError, OutputError, SchemaError
 from gazetools.events import IVT, PROFILES
+from gazetools.files import check_output
 from gazetools.geometry import Placement, Screen
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
-from gazetools.readers.delimited import read_columns
-from gazetools.tables import FIXATIONS, SAMPLES, validate_fixations, write_table
+from gazetools.readers.delimited import column_names, read_columns, read_head
+from gazetools.tables import FIXATIONS, SAMPLES, validate_fixations
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, name of the thing just done)."""
 
 EVENT_SOURCES = ("auto", "ivt", "vendor")
+
+_RECTANGLE = ("x_px", "y_px", "width_px", "height_px")
+_IMAGE_SIZE = ("image_width", "image_height")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class IngestSpec:
         Needed where the export does not tell the screen's size.
     stimuli : Path or None
         CSV with a rectangle per stimulus: stimulus, x_px, y_px, width_px, height_px, and
-        optionally image_width, image_height.
+        optionally image_width, image_height; stimulus names with or without suffix.
     images : Path or None
         Folder of the stimuli, for their sizes.
     """
@@ -107,12 +111,14 @@ def ingest(
     Raises
     ------
     FormatError
-        A file cannot be read.
+        A file cannot be read, or there is none.
     SchemaError
         Two files hold the same recording.
     GeometryError
         Screen or placement cannot be known, or no fixation lies on an image.
     """
+    if not paths:
+        raise FormatError("no export is given; name at least one file")
     spec = spec or IngestSpec()
     locate = _Locator(spec)
     summary = IngestSummary(files=len(paths))
@@ -142,17 +148,43 @@ def write_tables(
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write what :func:`ingest` returned as Parquet, with what it was made from."""
+    """Write what :func:`ingest` returned as Parquet, with what it was made from.
+
+    Raises
+    ------
+    OutputError
+        See :func:`check_outputs`; or the disk refuses to take a file. Then none is written.
+    """
+    check_outputs(exports, fixations, samples, overwrite=overwrite)
     provenance = {
         "exports": [path.name for path in exports],
         "summary": ingested.summary.as_dict(),
         "gazetools": version("gazetools"),
     }
+    todo = [(ingested.fixations, fixations, FIXATIONS)]
     if samples is not None:
-        write_table(ingested.samples, samples, SAMPLES, provenance=provenance, overwrite=overwrite)
-    write_table(
-        ingested.fixations, fixations, FIXATIONS, provenance=provenance, overwrite=overwrite
-    )
+        todo.append((ingested.samples, samples, SAMPLES))
+    tables.write_tables(todo, provenance=provenance, overwrite=overwrite)
+
+
+def check_outputs(
+    exports: Sequence[Path], fixations: Path, samples: Path | None, *, overwrite: bool = False
+) -> None:
+    """Refuse before the work what :func:`write_tables` would refuse after it.
+
+    Raises
+    ------
+    OutputError
+        An output exists and `overwrite` is false, is an export, or is named twice.
+    """
+    outputs = [fixations] if samples is None else [fixations, samples]
+    sources = {path.resolve() for path in exports}
+    for path in outputs:
+        if path.resolve() in sources:
+            raise OutputError(f"{path}: is an export that is read; name another output")
+        check_output(path, overwrite=overwrite)
+    if samples is not None and samples.resolve() == fixations.resolve():
+        raise OutputError(f"{samples}: named for samples and fixations; name two files")
 
 
 def _refuse_twice(seen: dict[tuple[str, str], Path], recording: Recording) -> None:
@@ -185,9 +217,10 @@ def _detect(
             )
         summary.source["vendor"] += len(recording.fixations)
         return samples, recording.fixations
-    labelled, detected = _run_detector(recording, spec)
-    summary.rates_hz.append(_rate_hz(samples))
+    if len(samples) > 1:
+        summary.rates_hz.append(_rate_hz(samples))
     if spec.events != "vendor":
+        labelled, detected = _run_detector(recording, spec)
         summary.source[spec.profile] += len(detected)
         return labelled, detected
     if recording.fixations.empty:
@@ -196,6 +229,12 @@ def _detect(
             "'Eye movement type' and 'Gaze event duration', or use --events ivt"
         )
     summary.source["vendor"] += len(recording.fixations)
+    try:
+        labelled, _ = _run_detector(recording, spec)
+    except GeometryError:
+        # the vendor may have known more than was exported
+        nothing = pd.Series(None, index=samples.index, dtype="str")
+        labelled = SAMPLES.conform(samples.assign(event=nothing, event_index=0))
     return labelled, recording.fixations
 
 
@@ -231,8 +270,7 @@ def _fixation_table(samples: pd.DataFrame, found: events.Events, profile: IVT) -
 
 
 def _rate_hz(samples: pd.DataFrame) -> float:
-    interval_us = samples["tracker_time_us"].diff().median()
-    return float(1e6 / interval_us) if interval_us > 0 else float("nan")
+    return float(1e6 / samples["tracker_time_us"].diff().median())
 
 
 # ---------------------------------------------------------------- screen to image
@@ -255,19 +293,21 @@ class _Locator:
         placements = dict(recording.placements)
         if self._spec.placement is not None:
             placements |= self._by_rule(recording)
-        return placements | self._given
+        return placements | self._by_table(recording)
 
     def _by_rule(self, recording: Recording) -> dict[str, Placement]:
         rule, screen = str(self._spec.placement), self._screen_px(recording)
-        shown = {
-            str(name)
-            for table in (recording.samples, recording.fixations)
-            for name in table["stimulus"].dropna().unique()
-        }
         return {
             name: Placement.of(rule, self._image_size(name), screen)
-            for name in shown
+            for name in _shown(recording)
             if image_stem(name) in self._paths
+        }
+
+    def _by_table(self, recording: Recording) -> dict[str, Placement]:
+        return {
+            name: self._given[image_stem(name)]
+            for name in _shown(recording)
+            if image_stem(name) in self._given
         }
 
     def _screen_px(self, recording: Recording) -> tuple[int, int]:
@@ -290,32 +330,45 @@ class _Locator:
         return self._sizes[stem]
 
     def _read_stimuli(self, path: Path) -> dict[str, Placement]:
-        rectangle = ("x_px", "y_px", "width_px", "height_px")
-        header = path.read_text(encoding="utf-8-sig").splitlines()[0].split(",")
-        sizes = [c for c in ("image_width", "image_height") if c in header]
-        missing = {"stimulus", *rectangle} - set(header)
+        """Read rectangles by the stem of the stimulus."""
+        found = column_names(read_head(path), ",")
+        missing = {"stimulus", *_RECTANGLE} - set(found)
         if missing:
             raise FormatError(
                 f"{path}:1: no column {sorted(missing)[0]!r}; expected stimulus, "
-                f"{', '.join(rectangle)}, and optionally image_width, image_height"
+                f"{', '.join(_RECTANGLE)}, and optionally {', '.join(_IMAGE_SIZE)}"
             )
-        numbers = {name: name for name in (*rectangle, *sizes)}
-        rows = read_columns(path, ",", {"stimulus": "stimulus"}, numbers).frame
-        given = {}
-        for row in rows.to_dict("records"):
-            size = (row.get("image_width", np.nan), row.get("image_height", np.nan))
-            if np.isnan(size).any():
-                known = image_stem(row["stimulus"]) in self._paths
-                size = (
-                    self._image_size(row["stimulus"])
-                    if known
-                    else (row["width_px"], row["height_px"])
-                )
-            left, top, width, height = (float(row[name]) for name in rectangle)
-            given[row["stimulus"]] = Placement(
-                left, top, width, height, round(size[0]), round(size[1])
-            )
-        return given
+        sizes = [name for name in _IMAGE_SIZE if name in found]
+        numbers = {name: name for name in (*_RECTANGLE, *sizes)}
+        table = read_columns(path, ",", {"stimulus": "stimulus"}, numbers)
+        rows = table.frame
+        table.expect("stimulus", rows["stimulus"].notna(), "a name")
+        for name in ("x_px", "y_px"):
+            table.expect(name, rows[name].notna(), "a number")
+        for name in ("width_px", "height_px"):
+            table.expect(name, rows[name] > 0, "more than 0")
+        for name in sizes:
+            table.expect(name, rows[name].isna() | (rows[name] >= 1), "at least 1, or nothing")
+        stems = rows["stimulus"].map(image_stem)
+        table.expect("stimulus", ~stems.duplicated(), "every stimulus once")
+        return {
+            stem: self._rectangle(row)
+            for stem, row in zip(stems, rows.to_dict("records"), strict=True)
+        }
+
+    def _rectangle(self, row: dict[str, Any]) -> Placement:
+        left, top, width, height = (float(row[name]) for name in _RECTANGLE)
+        size = tuple(row.get(name, np.nan) for name in _IMAGE_SIZE)
+        if np.isnan(size).any():
+            known = image_stem(row["stimulus"]) in self._paths
+            size = self._image_size(row["stimulus"]) if known else (width, height)
+        return Placement(left, top, width, height, round(size[0]), round(size[1]))
+
+
+def _shown(recording: Recording) -> list[str]:
+    """Names of all stimuli of a recording."""
+    names = pd.concat([recording.samples["stimulus"], recording.fixations["stimulus"]])
+    return sorted(names.dropna().unique())
 
 
 def _map_to_image(
@@ -326,6 +379,9 @@ def _map_to_image(
     between = fixations["trial"] == 0
     summary.fixations_dropped["no stimulus on screen"] += int(between.sum())
     fixations = fixations[~between]
+    nowhere = fixations["x_px"].isna() & fixations["x_im"].isna()
+    summary.fixations_dropped["without a position"] += int(nowhere.sum())
+    fixations = fixations[~nowhere]
     for stimulus, place in placements.items():
         here = (fixations["stimulus"] == stimulus) & fixations["x_im"].isna()
         if here.any():
@@ -351,11 +407,12 @@ def _inside(x: pd.Series, y: pd.Series, width: Any, height: Any) -> pd.Series:
 
 
 def _tidy(fixations: pd.DataFrame, summary: IngestSummary) -> pd.DataFrame:
-    if fixations.empty:
+    off = summary.fixations_dropped["off the image"]
+    if fixations.empty or (off and fixations["x_im"].isna().all()):
         dropped = ", ".join(f"{n} {why}" for why, n in summary.fixations_dropped.items() if n)
         raise GeometryError(
-            f"no fixation is left ({dropped or 'none was found'}); check the placement of the "
-            "images (--placement, --stimuli) and the recording's data loss"
+            f"no fixation lies on an image ({dropped or 'none was found'}); check where the "
+            "images were (--placement, --stimuli) and the recording's data loss"
         )
     keys = ["subject", "recording", "trial"]
     fixations = fixations.sort_values([*keys, "onset_ms"], kind="stable", ignore_index=True)
@@ -395,7 +452,7 @@ def _finish_summary(
     pairs = [
         (t["event"] == "fixation", t["vendor_event"] == "fixation")
         for t in samples
-        if len(t) and t["vendor_event"].notna().any()
+        if len(t) and t["event"].notna().any() and t["vendor_event"].notna().any()
     ]
     if pairs:
         agree = sum(int((ours == theirs).sum()) for ours, theirs in pairs)

@@ -13,6 +13,7 @@ our reading. The heatmap is that of GazeMedSeg (Zhong et al., MICCAI 2024).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from gazetools.tracks import TrackSpec, level_counts, nested_order
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 CANVAS_PX = 768
 """Side of the square canvas on which the published heatmap is drawn."""
@@ -200,7 +202,9 @@ def _summed_levels(
     weights = np.ones_like(track.duration_ms) if maps.duration == "none" else track.duration_ms
     weights = nested_order(weights, tracks).astype(np.float32)
     sums = np.stack([(down[:k].T * weights[:k]) @ across[:k] for k in counts])
-    return _scaled(sums, sums[0])
+    # cubic resizing undershoots by a hair: without this, a level could exceed the one before
+    nested = np.maximum.accumulate(sums[::-1])[::-1]
+    return _scaled(nested, nested[0])
 
 
 def _blurred_points(track: Track, size: tuple[int, int], sigma: float) -> tuple[Float32, Float32]:
@@ -210,26 +214,30 @@ def _blurred_points(track: Track, size: tuple[int, int], sigma: float) -> tuple[
 
 
 def _blurred(position: Float64, pixels: int, sigma: float) -> Float32:
-    cell = np.clip((position * CANVAS_PX).astype(np.int64), 0, CANVAS_PX - 1)
-    return _blurred_cells(pixels, sigma)[cell]
-
-
-@lru_cache(maxsize=64)
-def _blurred_cells(pixels: int, sigma: float) -> Float32:
-    """Gaussian of each canvas cell, borders reflected, resized: shape (CANVAS_PX, pixels)."""
-    sigma_px = sigma * CANVAS_PX
-    cells = np.arange(CANVAS_PX)
-    rows = np.zeros((CANVAS_PX, CANVAS_PX))
-    # mirror images of a cell across both borders stand for the reflected canvas
-    for mirror in (cells, -cells - 1, 2 * CANVAS_PX - cells - 1):
-        distance = cells[None, :] - mirror[:, None]
-        near = abs(distance) <= int(4 * sigma_px + 0.5)
-        rows += np.where(near, np.exp(-0.5 * (distance / sigma_px) ** 2), 0)
-    resized = cv2.resize(rows, (pixels, CANVAS_PX), interpolation=cv2.INTER_CUBIC)
+    cell = np.clip(position * CANVAS_PX, 0, CANVAS_PX - 1).astype(np.int64)
+    on_canvas = _blurred_cells(sigma)[cell]
+    resized = cv2.resize(on_canvas, (pixels, len(cell)), interpolation=cv2.INTER_CUBIC)
     return np.asarray(resized, np.float32)
 
 
-def _scaled(values: Float32, reference: Float32) -> Float32:
+@lru_cache(maxsize=4)
+def _blurred_cells(sigma: float) -> Float64:
+    """Gaussian of each canvas cell, borders reflected: shape (CANVAS_PX, CANVAS_PX)."""
+    sigma_px = sigma * CANVAS_PX
+    reach_px = int(4 * sigma_px + 0.5)
+    cells = np.arange(CANVAS_PX)
+    rows = np.zeros((CANVAS_PX, CANVAS_PX))
+    # mirror images of a cell across the borders stand for the reflected canvas
+    times = reach_px // (2 * CANVAS_PX) + 1
+    for shift in range(-times, times + 1):
+        for mirror in (cells, -cells - 1):
+            distance = cells[None, :] - (mirror + 2 * CANVAS_PX * shift)[:, None]
+            near = abs(distance) <= reach_px
+            rows[near] += np.exp(-0.5 * (distance[near] / sigma_px) ** 2)
+    return rows
+
+
+def _scaled(values: Floats, reference: Floats) -> Float32:
     """Map the range of `reference` to [0, 1] and clip."""
     lowest, highest = reference.min(), reference.max()
     span = max(highest - lowest, np.finfo(np.float32).tiny)

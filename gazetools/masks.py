@@ -100,8 +100,8 @@ def gaze_prior(tracks: Sequence[Track]) -> tuple[Float32, Float32]:
     """
     track = pooled([_without_first(track) for track in tracks])
     heat = heatmap(track, (WORK_PX, WORK_PX), PRIOR_SIGMA)
-    points = np.column_stack((track.x, track.y)) * WORK_PX
-    column, row = np.clip(points.astype(np.int64), 0, WORK_PX - 1).T
+    points = np.clip(np.column_stack((track.x, track.y)) * WORK_PX, 0, WORK_PX - 1)
+    column, row = points.astype(np.int64).T
     warm = points[heat[row, column] > HULL_HEAT].astype(np.float32)
     inside_px = _signed_distance_to_hull(warm) + HULL_MARGIN_PX
     hull = 1 / (1 + np.exp(-inside_px / HULL_SOFTNESS_PX))

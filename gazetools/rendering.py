@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gazetools.cache import CacheSpec, Record, create_cache
-from gazetools.errors import ConfigError, FormatError, GeometryError
+from gazetools.errors import ConfigError, FormatError, GeometryError, SchemaError
 from gazetools.files import check_output
 from gazetools.images import (
     UInt8,
@@ -155,9 +155,8 @@ def render(
     """
     spec = spec or RenderSpec()
     check_output(out, overwrite=overwrite)
-    table, _ = read_table(fixations, FIXATIONS)
     summary = RenderSummary()
-    sources = _match(validate_fixations(table), images, masks, summary)
+    sources = _match(_read_fixations(fixations), images, masks, summary)
     # OpenCV's own threads would fight with ours over the same cores
     cv2.setNumThreads(1)
     with ThreadPoolExecutor(spec.workers or os.cpu_count()) as pool:
@@ -192,6 +191,14 @@ def _in_batches(
 # ---------------------------------------------------------------- what belongs together
 
 
+def _read_fixations(path: Path) -> pd.DataFrame:
+    table, _ = read_table(path, FIXATIONS)
+    try:
+        return validate_fixations(table)
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
+
+
 def _match(
     table: pd.DataFrame, images: Path, masks: Path | None, summary: RenderSummary
 ) -> list[_Source]:
@@ -200,7 +207,7 @@ def _match(
     orphan = next((mask_of[stem] for stem in mask_of if stem not in image_of), None)
     if orphan is not None:
         raise FormatError(f"{orphan}: no image of that name in {images}; remove or rename it")
-    placed = table["x_im"].notna() & table["stimulus"].notna()
+    placed = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & table["stimulus"].notna()
     stem = table["stimulus"].where(placed).map(image_stem, na_action="ignore")
     looked_at = dict(tuple(table[placed].groupby(stem[placed])))
     nowhere = set(table.loc[~placed, "stimulus"].dropna()) - set(table.loc[placed, "stimulus"])
@@ -272,7 +279,7 @@ def _digests(fixations: Path, scans: Sequence[_Scan]) -> dict[str, str]:
     return {
         "fixations": _file_sha256(fixations),
         "images": joined(scan.image_sha256 for scan in scans),
-        "masks": joined(scan.mask_sha256 for scan in scans),
+        "masks": joined(scan.mask_sha256 or "none" for scan in scans),
     }
 
 

@@ -95,14 +95,14 @@ def group_images(
     group = np.arange(len(names))
     for i in range(1, len(names)):
         bits = np.bitwise_count(hashes[:i] ^ hashes[i]).sum(axis=1)
-        for j in np.flatnonzero(bits <= NEAR_DUPLICATE_BITS):
+        for j in np.unique(group[:i][bits <= NEAR_DUPLICATE_BITS]):
             _join(group, i, int(j))
     if pattern is not None:
         first_of: dict[str, int] = {}
         for i, name in enumerate(names):
             match = re.search(pattern, name)
-            if match is not None:
-                key = match.group(1 if match.re.groups else 0)
+            key = match and match.group(1 if match.re.groups else 0)
+            if key is not None:
                 _join(group, i, first_of.setdefault(key, i))
     return group
 
@@ -146,16 +146,18 @@ def _draw(
 ) -> None:
     """Move whole groups from train to `name` until it holds about `wanted` images.
 
-    A group with a member outside train stays where it is: drawing it would part it.
+    A group with a member outside train stays where it is: drawing it would part it. So does
+    one too large for what is still wanted.
     """
     rng = np.random.default_rng([seed, NAMES.index(name)])
     outside = set(group[splits != "train"].tolist())
-    for chosen in rng.permutation(np.unique(group)):
-        members = group == chosen
-        if int((splits == name).sum()) + int(members.sum()) / 2 > wanted:
-            break
-        if int(chosen) not in outside:
-            splits[members] = name
+    groups, sizes = np.unique(group, return_counts=True)
+    drawn, missing = [], wanted
+    for chosen in rng.permutation(len(groups)):
+        if groups[chosen] not in outside and sizes[chosen] / 2 <= missing:
+            drawn.append(groups[chosen])
+            missing -= sizes[chosen]
+    splits[np.isin(group, drawn)] = name
 
 
 def _read_lists(files: Sequence[Path]) -> Mapping[str, str]:
@@ -163,11 +165,21 @@ def _read_lists(files: Sequence[Path]) -> Mapping[str, str]:
     for file in files:
         if not file.is_file():
             raise FormatError(f"{file}: no such split file")
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in _read_text(file).splitlines():
             name = line.strip()
             if not name:
                 continue
             name = image_stem(name)
             if listed.setdefault(name, file.stem) != file.stem:
-                raise ConfigError(f"{file}: {name!r} is also listed in {listed[name]}")
+                raise ConfigError(
+                    f"{file}: {name!r} is also listed in {listed[name]}; an image belongs to one "
+                    "split, remove it from the other"
+                )
     return listed
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")  # Windows editors mark UTF-8
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{file}: cannot be read as a UTF-8 list of names ({error})") from error

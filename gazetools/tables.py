@@ -6,7 +6,8 @@ a validated table needs no further checks.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,28 @@ class Schema:
         return pd.DataFrame(out | extra, index=table.index)
 
     def _cast(self, values: pd.Series, column: Column) -> pd.Series:
+        # before the cast, which turns nulls into True or into garbage
+        if not column.nullable and values.isna().any():
+            row = int(np.flatnonzero(values.isna())[0])
+            raise SchemaError(
+                f"{self.name} table: column {column.name!r} is empty in row {row}; "
+                "every row needs a value"
+            )
         try:
-            cast = values.astype(column.dtype)
+            with np.errstate(invalid="ignore"):
+                cast = values.astype(column.dtype)
         except (ValueError, TypeError) as error:
             raise SchemaError(
                 f"{self.name} table: column {column.name!r} is {values.dtype}, "
                 f"expected {column.dtype} ({error})"
             ) from error
-        if not column.nullable and cast.isna().any():
-            row = int(np.flatnonzero(cast.isna())[0])
-            raise SchemaError(
-                f"{self.name} table: column {column.name!r} is empty in row {row}; "
-                "every row needs a value"
-            )
+        if column.dtype == "int64" and pd.api.types.is_float_dtype(values):
+            changed = np.flatnonzero(cast != values)
+            if len(changed):
+                raise SchemaError(
+                    f"{self.name} table: column {column.name!r} is {values.iloc[changed[0]]} in "
+                    f"row {changed[0]}, expected whole numbers"
+                )
         return cast
 
 
@@ -121,7 +131,7 @@ SAMPLES = Schema(
         ),
         Column("left_valid", "bool", "", "the tracker saw this eye", required=False),
         Column("right_valid", "bool", "", "the tracker saw this eye", required=False),
-        Column("event", "str", "", "one of EVENTS, by our detector", required=False),
+        Column("event", "str", "", "one of EVENTS; empty if we cannot detect", True, False),
         Column("event_index", "int64", "", "running number per event type", required=False),
         Column("vendor_event", "str", "", "one of EVENTS, by the vendor", True, False),
         Column("vendor_event_index", "int64", "", "the vendor's running number", required=False),
@@ -182,11 +192,23 @@ def write_table(
     overwrite: bool = False,
 ) -> None:
     """Write `table` as Parquet with its schema's name, version and `provenance` in the footer."""
-    arrow = pa.Table.from_pandas(schema.conform(table), preserve_index=False)
-    note = {"table": schema.name, "version": TABLE_VERSION, **provenance}
-    metadata = {**(arrow.schema.metadata or {}), _METADATA_KEY: json.dumps(note).encode()}
-    with replacing(path, overwrite=overwrite) as temporary:
-        pq.write_table(arrow.replace_schema_metadata(metadata), temporary, compression="zstd")
+    write_tables([(table, path, schema)], provenance=provenance, overwrite=overwrite)
+
+
+def write_tables(
+    tables: Sequence[tuple[pd.DataFrame, Path, Schema]],
+    *,
+    provenance: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Write several tables as :func:`write_table` does, either all or none of them."""
+    with ExitStack() as renamed_last:
+        for table, path, schema in tables:
+            arrow = pa.Table.from_pandas(schema.conform(table), preserve_index=False)
+            note = {"table": schema.name, "version": TABLE_VERSION, **provenance}
+            metadata = {**(arrow.schema.metadata or {}), _METADATA_KEY: json.dumps(note).encode()}
+            temporary = renamed_last.enter_context(replacing(path, overwrite=overwrite))
+            pq.write_table(arrow.replace_schema_metadata(metadata), temporary, compression="zstd")
 
 
 def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -49,7 +49,11 @@ class TrackSpec:
             raise ConfigError(f"by is {self.by!r}; expected count or duration")
         fractions = self.kept_fractions()
         falling = all(a >= b for a, b in pairwise(fractions))
-        if len(fractions) != self.levels or not falling or not 0 < min(fractions) <= 1:
+        if (
+            len(fractions) != self.levels
+            or not falling
+            or not 0 < min(fractions) <= max(fractions) <= 1
+        ):
             raise ConfigError(
                 f"fractions are {fractions}; expected {self.levels} values in (0, 1], "
                 "none larger than the one before"

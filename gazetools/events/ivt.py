@@ -244,7 +244,7 @@ def _explain_missing_rays(samples: pd.DataFrame) -> str:
     if np.isfinite(_columns(samples, positions)).any():
         return (
             "no gaze in mm on the display (left_x_mm ...) beside the eye positions; export "
-            "'Gaze point left/right (DACSmm)', or give the size of a pixel (mm_per_px)"
+            "'Gaze point left/right (DACSmm)', or give the size of a pixel (mm_per_px, --screen)"
         )
     return (
         "no eye positions (left_eye_x_mm ...): I-VT measures angles at the eye; export "

@@ -90,7 +90,7 @@ def lower_tile(
 
 @njit(cache=True, nogil=True)
 def gaussian_value(cost: Scalar) -> Scalar:
-    """exp(-cost) for cost >= 0, within 1e-6: a polynomial, as exp itself does not vectorise."""
+    """exp(-cost) for cost >= 0, within 2e-6: a polynomial, as exp itself does not vectorise."""
     x = min(cost, np.float32(20.0)) * np.float32(-1.0 / 32.0)
     value = np.float32(1.0 / 720.0)
     value = value * x + np.float32(1.0 / 120.0)

@@ -4,13 +4,17 @@ Parsing is pyarrow's; this file finds out what to tell it and turns its complain
 errors that name the line.
 """
 
+import codecs
 import gzip
 import re
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -19,6 +23,10 @@ from gazetools.errors import FormatError
 
 HEAD_BYTES = 64 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+_LARGEST = 2.0**53
+"""No export holds larger numbers, and float64 has no exact ones beyond."""
+_COMMA_NUMBER = re.compile(r'"?-?\d+,\d+"?')
+_COMPLAINTS = (pa.ArrowException, OSError, UnicodeError)
 
 
 def read_head(path: Path) -> str:
@@ -38,6 +46,8 @@ def _head_bytes(path: Path) -> bytes:
         raise FormatError(f"{path}: no such file")
     if path.is_dir():
         raise FormatError(f"{path}: a folder, expected an export file")
+    if not path.is_file():
+        raise FormatError(f"{path}: not a regular file; save it to disk first")
     try:
         with path.open("rb") as file:
             zipped = file.read(2) == _GZIP_MAGIC
@@ -58,11 +68,20 @@ def _encoding(path: Path, head: bytes) -> str:
     if b"\0" in head:
         raise FormatError(f"{path}: binary data, expected a text export (TSV or CSV)")
     try:
-        # the last character may be cut in two
-        head[: max(1, len(head) - 3)].decode("utf-8")
+        # not final: the last character may be cut in two
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
     except UnicodeDecodeError:
         return "latin-1"
     return "utf-8"
+
+
+def column_names(head: str, separator: str) -> list[str]:
+    """Names in the header line, without quotes."""
+    return [name.strip('"') for name in _header(head).split(separator)]
+
+
+def _header(head: str) -> str:
+    return re.split(r"[\r\n]", head.removeprefix("\ufeff"), maxsplit=1)[0]
 
 
 def plain_name(column: str) -> str:
@@ -75,14 +94,42 @@ def plain_name(column: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns read from a delimited file, by their canonical names, and the line of row 0."""
+    """Columns read from a delimited file.
 
+    Attributes
+    ----------
+    path : Path
+    frame : DataFrame
+        Columns by their canonical names.
+    columns : mapping of str to str
+        From canonical name to the name in the file.
+    """
+
+    path: Path
     frame: pd.DataFrame
-    first_line: int
+    columns: Mapping[str, str]
 
-    def line(self, row: int) -> int:
-        """Line number in the file of a row."""
-        return self.first_line + row
+    def expect(self, name: str, fine: npt.ArrayLike, expected: str) -> None:
+        """Raise a FormatError for the first row in which a column is not `fine`.
+
+        Parameters
+        ----------
+        name : str
+            Canonical name of the column.
+        fine : (rows,) bool
+        expected : str
+            What a value should be, for the message.
+        """
+        wrong = np.flatnonzero(~np.asarray(fine, bool))
+        if not len(wrong):
+            return
+        value = self.frame[name].iloc[wrong[0]]
+        found = "is empty" if pd.isna(value) else f"is {value}"
+        line = int(wrong[0]) + 2  # line 1 is the header
+        raise FormatError(
+            f"{self.path}:{line}: {self.columns[name]!r} {found}, expected {expected}; "
+            "correct or remove the line, or export the file again"
+        )
 
 
 def read_columns(
@@ -103,52 +150,93 @@ def read_columns(
     FormatError
         A row has too few or too many fields, or a number is none; names the line.
     """
-    head = _head_bytes(path)
-    encoding = _encoding(path, head)
-    comma = _has_decimal_comma(head.decode(encoding, errors="replace"), separator, numbers)
     types = {name: pa.string() for name in texts.values()}
     types |= {name: pa.float64() for name in numbers.values()}
-    options = {
-        "parse_options": pacsv.ParseOptions(
-            delimiter=separator, quote_char='"' if separator == "," else False
-        ),
-        "convert_options": pacsv.ConvertOptions(
-            column_types=types,
-            include_columns=list(types),
-            decimal_point="," if comma else ".",
-            strings_can_be_null=True,
-            null_values=["", "NA", "NaN", "nan", "."],
-        ),
-    }
-    table = _parse(path, encoding, options)
-    canonical = {column: name for name, column in {**texts, **numbers}.items()}
-    frame = table.rename_columns([canonical[c] for c in table.column_names]).to_pandas()
-    return Table(frame, first_line=2)
-
-
-def _parse(path: Path, encoding: str, options: Mapping[str, object]) -> pa.Table:
+    head = _head_bytes(path)
+    source = _Source(path, separator, _encoding(path, head), head)
+    comma = source.has_decimal_comma(set(numbers.values()))
     try:
-        return _parse_once(path, encoding, options, threads=True)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
-        pass
+        parsed = _parse(source, types, "," if comma else ".")
+    except FormatError as error:
+        # the head of a long file may hold whole numbers only
+        if comma or separator == "," or not re.search(r"holds '-?\d+,\d+'", str(error)):
+            raise
+        parsed = _parse(source, types, ",")
+    canonical = {column: name for name, column in {**texts, **numbers}.items()}
+    frame = parsed.rename_columns([canonical[c] for c in parsed.column_names]).to_pandas()
+    table = Table(path, frame, {**texts, **numbers})
+    for name in numbers:
+        fine = ~(frame[name].abs() > _LARGEST)
+        table.expect(name, fine, f"a number up to {_LARGEST:.0f}")
+    return table
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A delimited file and what its first kilobytes tell."""
+
+    path: Path
+    separator: str
+    encoding: str
+    head: bytes
+
+    @property
+    def text(self) -> str:
+        return self.head.decode(self.encoding, errors="replace")
+
+    @property
+    def names(self) -> list[str]:
+        return column_names(self.text, self.separator)
+
+    @property
+    def layout(self) -> pacsv.ParseOptions:
+        # vendors' tab-separated exports may hold a lone quote; R quotes names and values
+        quoted = self.separator == "," or _header(self.text).startswith('"')
+        return pacsv.ParseOptions(delimiter=self.separator, quote_char='"' if quoted else False)
+
+    def has_decimal_comma(self, columns: set[str]) -> bool:
+        if self.separator == ",":
+            return False
+        wanted = [i for i, name in enumerate(self.names) if name in columns]
+        for line in self.text.splitlines()[1:-1]:
+            cells = line.split(self.separator)
+            if any(_COMMA_NUMBER.fullmatch(cells[i]) for i in wanted if i < len(cells)):
+                return True
+        return False
+
+    def unzipped(self) -> pa.NativeFile:
+        with self.path.open("rb") as raw:
+            zipped = raw.read(2) == _GZIP_MAGIC
+        return pa.input_stream(str(self.path), compression="gzip" if zipped else None)
+
+
+def _parse(source: _Source, types: Mapping[str, pa.DataType], decimal_point: str) -> pa.Table:
+    convert = pacsv.ConvertOptions(
+        column_types=types,
+        include_columns=list(types),
+        decimal_point=decimal_point,
+        strings_can_be_null=True,
+        null_values=["", "NA", "NaN", "nan", "."],
+    )
+
+    def parse(*, threads: bool) -> pa.Table:
+        how = pacsv.ReadOptions(encoding=source.encoding, use_threads=threads)
+        with source.unzipped() as stream:
+            return pacsv.read_csv(
+                stream, read_options=how, parse_options=source.layout, convert_options=convert
+            )
+
+    with suppress(*_COMPLAINTS):
+        return parse(threads=True)
     # only the single-threaded parser knows in which row it stopped
     try:
-        return _parse_once(path, encoding, options, threads=False)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}{_where(str(error))}; export the file again") from error
+        return parse(threads=False)
+    except _COMPLAINTS as error:
+        what = _where(str(error), source.names)
+        raise FormatError(f"{source.path}{what}; export the file again") from error
 
 
-def _parse_once(
-    path: Path, encoding: str, options: Mapping[str, object], *, threads: bool
-) -> pa.Table:
-    read_options = pacsv.ReadOptions(encoding=encoding, use_threads=threads)
-    with pa.OSFile(str(path)) as raw:
-        zipped = raw.read(2) == _GZIP_MAGIC
-    with pa.input_stream(str(path), compression="gzip" if zipped else None) as stream:
-        return pacsv.read_csv(stream, read_options=read_options, **options)
-
-
-def _where(complaint: str) -> str:
+def _where(complaint: str, names: list[str]) -> str:
     """Rewrite what pyarrow says as ``:line: what``."""
     first = complaint.splitlines()[0]
     fields = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", complaint)
@@ -157,18 +245,8 @@ def _where(complaint: str) -> str:
         return f":{line}: line has {got} fields, expected {expected}; it was cut off or damaged"
     value = re.search(r"In CSV column #(\d+): Row #(\d+): .*invalid value '(.*)'", complaint)
     if value:
-        column, line, text = int(value[1]), int(value[2]), value[3]
-        return f":{line}: column {column + 1} holds {text!r}, expected a number"
+        column, line, text = names[int(value[1])], int(value[2]), value[3]
+        return f":{line}: column {column!r} holds {text!r}, expected a number"
+    if "invalid UTF8" in first:
+        return ": holds bytes that are not text in UTF-8, unlike its beginning; it is damaged"
     return f": cannot be parsed ({first})"
-
-
-def _has_decimal_comma(head: str, separator: str, numbers: Mapping[str, str]) -> bool:
-    if separator == ",":
-        return False
-    lines = head.removeprefix("\ufeff").splitlines()
-    columns = lines[0].split(separator)
-    wanted = {i for i, name in enumerate(columns) if name in set(numbers.values())}
-    cells = (
-        cell for line in lines[1:-1] for i, cell in enumerate(line.split(separator)) if i in wanted
-    )
-    return any(re.fullmatch(r"-?\d+,\d+", cell) for cell in cells)

@@ -8,9 +8,10 @@ Reports are often named ``.xls`` and are text all the same. Raw lines (tabs show
 Needed: RECORDING_SESSION_LABEL, CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_DURATION,
 CURRENT_FIX_START. X and Y are screen px, START and DURATION ms from the trial's start
 (a report's END is inclusive; DURATION is already that of a half-open interval). TRIAL_INDEX
-is used where present; otherwise a trial begins where START steps back. The stimulus is the
+is used where present; otherwise a trial begins where START steps back or the stimulus
+changes. The stimulus is the
 first of the columns IMAGE, IMAGE_NAME, STIMULUS, PICTURE, MEDIA, in any case. Missing values
-are ".". Dropped and counted: rows without a position.
+are ".". Dropped and counted: rows without a session, trial, position, start or duration.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from gazetools.errors import FormatError
-from gazetools.readers.delimited import read_columns, read_head
+from gazetools.readers.delimited import column_names, read_columns, read_head
 from gazetools.readers.recording import Reader, Recording
 from gazetools.tables import FIXATIONS, SAMPLES
 
@@ -41,9 +42,8 @@ def refusal(head: str) -> str:
 
 
 def _columns(head: str) -> tuple[str, list[str]]:
-    header = head.split("\n", 1)[0].strip("\r\n")
-    separator = "\t" if "\t" in header else ","
-    return separator, [name.strip('"') for name in header.split(separator)]
+    names = column_names(head, "\t")
+    return ("\t", names) if len(names) > 1 else (",", column_names(head, ","))
 
 
 def read(path: Path) -> list[Recording]:
@@ -60,35 +60,38 @@ def read(path: Path) -> list[Recording]:
     if stimulus is not None:
         texts["stimulus"] = stimulus
     numbers = _NUMBERS | (_TRIAL if _TRIAL["trial"] in columns else {})
-    rows = read_columns(path, separator, texts, numbers).frame
-    placed = rows[["x_px", "y_px", "duration_ms", "onset_ms"]].notna().all(axis=1)
-    dropped = int((~placed).sum())
-    rows = rows[placed]
-    if rows.empty:
-        raise FormatError(f"{path}: none of {dropped} fixations has a position")
+    table = read_columns(path, separator, texts, numbers)
+    rows = table.frame
+    complete = rows.drop(columns="stimulus", errors="ignore").notna().all(axis=1)
+    table.expect("duration_ms", (rows["duration_ms"] > 0) | ~complete, "more than 0")
+    dropped = int((~complete).sum())
+    if dropped == len(rows):
+        raise FormatError(
+            f"{path}: none of its {dropped} fixations has a session label, a trial, a start, a "
+            "duration and a position; write the report again with these columns filled"
+        )
+    groups = rows[complete].groupby("subject", sort=False)
     return [
-        _recording(path, str(subject), group, dropped if first else 0)
-        for first, (subject, group) in _mark_first(rows.groupby("subject", sort=False))
+        _recording(path, str(subject), group, 0 if number else dropped)
+        for number, (subject, group) in enumerate(groups)
     ]
 
 
-def _mark_first(
-    groups: "pd.api.typing.DataFrameGroupBy",
-) -> list[tuple[bool, tuple[str, pd.DataFrame]]]:
-    return [(position == 0, group) for position, group in enumerate(groups)]
-
-
 def _recording(path: Path, subject: str, rows: pd.DataFrame, dropped: int) -> Recording:
+    stimulus = rows.get("stimulus", pd.Series(None, index=rows.index, dtype="str"))
     if "trial" in rows:
         trial = rows["trial"].astype("int64")
     else:
-        trial = (rows["onset_ms"].diff() < 0).cumsum() + 1
+        shown = stimulus.fillna("")
+        begins = (rows["onset_ms"].diff() < 0) | (shown != shown.shift(fill_value=shown.iloc[0]))
+        trial = begins.cumsum() + 1
     table = rows.assign(
         recording=subject,
         trial=trial,
-        stimulus=rows.get("stimulus"),
+        stimulus=stimulus,
         source="vendor:eyelink",
     )
+    table = table.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     table["order"] = table.groupby("trial").cumcount() + 1
     return Recording(
         name=subject,
@@ -96,8 +99,8 @@ def _recording(path: Path, subject: str, rows: pd.DataFrame, dropped: int) -> Re
         format=READER.name,
         path=path,
         samples=SAMPLES.conform(pd.DataFrame({c.name: [] for c in SAMPLES.columns})),
-        fixations=FIXATIONS.conform(table.reset_index(drop=True)),
-        skipped={"rows without a position": dropped} if dropped else {},
+        fixations=FIXATIONS.conform(table),
+        skipped={"incomplete rows": dropped} if dropped else {},
     )
 
 

@@ -13,11 +13,9 @@ screen, no participant and no raw gaze. Nothing is dropped here.
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from gazetools.errors import FormatError
-from gazetools.readers.delimited import read_columns
+from gazetools.readers.delimited import column_names, read_columns
 from gazetools.readers.recording import Reader, Recording
 from gazetools.tables import FIXATIONS, SAMPLES
 
@@ -35,8 +33,7 @@ _NUMBERS = {
 
 def refusal(head: str) -> str:
     """Say why a file is no GazeMedSeg table, or "" if it is."""
-    columns = set(head.split("\n", 1)[0].strip().split(","))
-    missing = {*_TEXTS.values(), *_NUMBERS.values()} - columns
+    missing = {*_TEXTS.values(), *_NUMBERS.values()} - set(column_names(head, ","))
     return f"no column {sorted(missing)[0]!r}" if missing else ""
 
 
@@ -50,10 +47,11 @@ def read(path: Path) -> list[Recording]:
     """
     table = read_columns(path, ",", _TEXTS, _NUMBERS)
     rows = table.frame
-    empty = rows.isna().any(axis=1)
-    if empty.any():
-        row = int(np.flatnonzero(empty)[0])
-        raise FormatError(f"{path}:{table.line(row)}: a value is missing; every field is needed")
+    for name in rows:
+        table.expect(name, rows[name].notna(), "a value; every field is needed")
+    table.expect("duration_ms", rows["duration_ms"] > 0, "more than 0")
+    for name in ("image_width", "image_height"):
+        table.expect(name, rows[name] >= 1, "at least 1")
     fixations = pd.DataFrame(
         {
             "recording": path.name,

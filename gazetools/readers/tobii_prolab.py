@@ -30,7 +30,8 @@ SAMPLES column                              export column
 ``vendor_event``, ``vendor_event_index``    Eye movement type, Eye movement type index
 ==========================================  ==================================================
 
-The presented-media rectangle becomes a Placement of the medium. Dropped and counted: rows of
+The presented-media rectangle becomes a Placement of the medium; a medium that was presented
+in more than one place gets none. Dropped and counted: rows of
 other sensors (mouse, gyroscope ...), event rows, rows without a tracker time, and rows that
 repeat a tracker time. A run of one stimulus is a trial; where no stimulus is shown the trial
 is 0. Vendor fixations span the midpoints to the neighbouring samples; their duration is the
@@ -45,7 +46,7 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.delimited import Table, plain_name, read_columns, read_head
+from gazetools.readers.delimited import Table, column_names, plain_name, read_columns, read_head
 from gazetools.readers.recording import Reader, Recording
 from gazetools.tables import FIXATIONS, SAMPLES
 
@@ -103,10 +104,10 @@ _VENDOR_EVENTS = {
 
 def refusal(head: str) -> str:
     """Say why a file is no Pro Lab export, or "" if it is."""
-    header = head.split("\n", 1)[0]
-    if "\t" not in header:
+    names = column_names(head, "\t")
+    if len(names) == 1:
         return "first line has no tabs"
-    if not re.search(r"\bRecording[ .]timestamp", header):
+    if not any(re.match(r"Recording[ .]timestamp", name) for name in names):
         return "no column 'Recording timestamp'"
     return ""
 
@@ -125,7 +126,10 @@ def read(path: Path) -> list[Recording]:
     is_gaze = _eye_tracker_rows(rows)
     skipped = _count_others(rows, is_gaze)
     rows = rows.assign(tracker_time_us=_tracker_time_us(rows))
-    rows = rows[is_gaze & np.isfinite(rows["tracker_time_us"])]
+    is_timed = rows["tracker_time_us"].notna()
+    if (is_gaze & ~is_timed).any():
+        skipped["rows without a tracker time"] = int((is_gaze & ~is_timed).sum())
+    rows = rows[is_gaze & is_timed]
     if rows.empty:
         raise FormatError(
             f"{path}: no eye-tracker rows with a time among {len(table.frame)} rows; "
@@ -133,10 +137,8 @@ def read(path: Path) -> list[Recording]:
         )
     groups = rows.groupby(["subject", "recording"], sort=False)
     return [
-        _recording(path, str(subject), str(name), group, skipped if first else {})
-        for first, ((subject, name), group) in zip(
-            [True] + [False] * len(groups), groups, strict=False
-        )
+        _recording(path, str(subject), str(name), group, {} if number else skipped)
+        for number, ((subject, name), group) in enumerate(groups)
     ]
 
 
@@ -144,7 +146,7 @@ def read(path: Path) -> list[Recording]:
 
 
 def _find_columns(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    header = read_head(path).splitlines()[0].split("\t")
+    header = column_names(read_head(path), "\t")
     by_plain = {plain_name(column): column for column in reversed(header) if column}
 
     def find(wanted: dict[str, tuple[str, ...]]) -> dict[str, str]:
@@ -226,13 +228,16 @@ def _samples(rows: pd.DataFrame) -> pd.DataFrame:
     begin_us = time_us.groupby(trial).transform("min").where(trial > 0, time_us.iloc[0])
     eyes = [c.name for c in SAMPLES.columns if c.name.startswith(_EYES) and c.name in rows]
     events = rows["vendor_event"].map(_VENDOR_EVENTS)
+    event_index = rows["vendor_event_index"]
+    if event_index.isna().all():
+        event_index = (events.fillna("") != events.fillna("").shift()).cumsum()
     samples = rows[["recording", "subject", "x_px", "y_px", *eyes]].assign(
         trial=trial,
         stimulus=stimulus,
         tracker_time_us=time_us,
         t_ms=(time_us - begin_us) / 1000,
         vendor_event=events,
-        vendor_event_index=rows["vendor_event_index"].fillna(0).astype("int64"),
+        vendor_event_index=event_index.fillna(0).astype("int64"),
         **{f"{eye}_valid": _valid(rows, eye) for eye in _EYES},
     )
     return SAMPLES.conform(samples)
@@ -265,11 +270,12 @@ def _placements(rows: pd.DataFrame, stimulus: pd.Series) -> dict[str, Placement]
     rectangle = ["media_x", "media_y", "media_width", "media_height"]
     original = ["original_width", "original_height"]
     known = rows.assign(stimulus=stimulus).dropna(subset=["stimulus", *rectangle])
-    known = known.drop_duplicates("stimulus")
+    known = known.drop_duplicates(["stimulus", *rectangle])
+    known = known.drop_duplicates("stimulus", keep=False)
     # without the original size, image px are the px that were presented
     known["original_width"] = known["original_width"].fillna(known["media_width"])
     known["original_height"] = known["original_height"].fillna(known["media_height"])
-    positive = (known[["media_width", "media_height", *original]] > 0).all(axis=1)
+    positive = (known[["media_width", "media_height", *original]] >= 1).all(axis=1)
     return {
         str(row.stimulus): Placement(
             row.media_x,

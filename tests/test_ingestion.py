@@ -1,0 +1,451 @@
+"""Ingest: whose fixations, where on the image, what was dropped and why, and what is written."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from exports import INTERVAL_US, Sheet, eyelink_report, gazemedseg, prolab
+
+from gazetools.errors import ConfigError, FormatError, GeometryError, OutputError, SchemaError
+from gazetools.geometry import Screen
+from gazetools.ingestion import IngestSpec, ingest, write_tables
+from gazetools.readers import read
+from gazetools.tables import EVENTS, FIXATIONS, SAMPLES, read_table, validate_fixations
+
+SCREEN = Screen(1920, 1080, 528.0, 297.0, 650.0)
+MEDIA = ("Presented Media position X [DACS px]", "Presented Media position Y [DACS px]")
+
+
+@pytest.fixture
+def export(tmp_path):
+    return prolab().write(tmp_path / "export.tsv")
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "lesion.png"), np.zeros((400, 300, 3), np.uint8))
+    return folder
+
+
+def placed_by(tmp_path, text):
+    path = tmp_path / "stimuli.csv"
+    path.write_text(text)
+    return IngestSpec(stimuli=path)
+
+
+def places(ingested):
+    return ingested.fixations[["x_im", "y_im"]].to_numpy().tolist()
+
+
+# ---------------------------------------------------------------- the synthetic truth
+
+
+@pytest.fixture(scope="module")
+def ingested(small_cohort):
+    return ingest([small_cohort.export])
+
+
+def test_fixations_are_the_true_ones(ingested, small_cohort):
+    found = ingested.fixations[ingested.fixations["x_im"].notna()]
+    truth = small_cohort.fixations
+    assert set(found["stimulus"]) == set(truth["stimulus"])
+    assert abs(len(found) - len(truth)) <= 0.1 * len(truth)
+    matched = 0
+    for _, one in truth.iterrows():
+        here = found[(found["subject"] == one["subject"]) & (found["stimulus"] == one["stimulus"])]
+        near = here[np.hypot(here["x_im"] - one["x_im"], here["y_im"] - one["y_im"]) < 8]
+        middle = one["onset_ms"] + one["duration_ms"] / 2
+        within = near["onset_ms"].le(middle) & (near["onset_ms"] + near["duration_ms"]).gt(middle)
+        matched += bool(within.any())
+    assert matched >= 0.9 * len(truth)
+
+
+def test_samples_are_those_of_the_export(ingested, small_cohort):
+    sheet = Sheet.load(small_cohort.export).where("Sensor", lambda sensor: sensor == "Eye Tracker")
+    samples = ingested.samples
+    assert samples["tracker_time_us"].dtype == "int64"
+    assert samples["tracker_time_us"].astype(str).tolist() == sheet.column(
+        "Eyetracker timestamp [μs]"
+    )
+    x_px = pd.to_numeric(pd.Series(sheet.column("Gaze point X [DACS px]")))
+    np.testing.assert_array_equal(samples["x_px"], x_px)
+    assert set(samples["event"]) <= set(EVENTS)
+    ours, theirs = samples["event"] == "fixation", samples["vendor_event"] == "fixation"
+    assert (ours == theirs).mean() > 0.97
+
+
+def test_fixations_and_labelled_samples_agree(ingested):
+    samples, fixations = ingested.samples, ingested.fixations
+    of = samples[samples["event"] == "fixation"].groupby(["recording", "event_index"])
+    trials = of.first()
+    assert len(of) == len(fixations) + ingested.summary.fixations_dropped.total()
+    lengths = of["tracker_time_us"].agg(lambda time: (time.iloc[-1] - time.iloc[0]) / 1000)
+    kept = fixations.set_index(["recording", "trial"])["duration_ms"].sort_index()
+    whole = pd.Series(lengths.to_numpy(), [trials.index.get_level_values(0), trials["trial"]])
+    np.testing.assert_allclose(
+        kept.groupby(level=[0, 1]).sum(),
+        (whole + 1000 / 120).groupby(level=[0, 1]).sum(),
+        rtol=0.02,
+    )
+
+
+def test_tables_conform_and_are_in_order(ingested):
+    fixations = ingested.fixations
+    pd.testing.assert_frame_equal(fixations, validate_fixations(fixations))
+    pd.testing.assert_frame_equal(ingested.samples, SAMPLES.conform(ingested.samples))
+    for _, trial in fixations.groupby(["subject", "recording", "trial"]):
+        assert trial["order"].tolist() == list(range(1, len(trial) + 1))
+        assert (trial["onset_ms"].diff().dropna() > 0).all()
+        ends = trial["onset_ms"] + trial["duration_ms"]
+        assert (trial["onset_ms"].iloc[1:].to_numpy() >= ends.iloc[:-1].to_numpy() - 1e-6).all()
+    assert (fixations["onset_ms"] >= 0).all()
+    inside = fixations[fixations["x_im"].notna()]
+    assert inside["x_im"].between(0, inside["image_width"], inclusive="left").all()
+
+
+def test_the_summary_counts(ingested):
+    summary = ingested.summary
+    assert (summary.files, summary.recordings, summary.images) == (1, 2, 3)
+    assert summary.formats == {"tobii-prolab": 2}
+    assert all(abs(rate - 120) < 0.1 for rate in summary.rates_hz)
+    assert summary.samples["read"] == len(ingested.samples)
+    assert summary.samples["missing"] == ingested.samples["x_px"].isna().sum()
+    assert summary.fixations_kept == len(ingested.fixations)
+    assert summary.fixations_on_images == ingested.fixations["x_im"].notna().sum()
+    assert summary.without_image == ["Eyetracker Calibration", "Fixation cross"]
+    assert set(summary.skipped_rows) == {"event rows", "mouse rows"}
+    assert summary.vendor_agreement > 0.97
+
+
+# ---------------------------------------------------------------- whose fixations
+
+
+def test_auto_detects_where_there_are_samples(export):
+    for spec in (IngestSpec(), IngestSpec(events="ivt")):
+        found = ingest([export], spec)
+        assert set(found.fixations["source"].str.split(":").str[:2].str.join(":")) == {
+            "ivt:tobii-prolab"
+        }
+        assert set(found.summary.source) == {"tobii-prolab"}
+
+
+def test_the_vendors_own(export):
+    found = ingest([export], IngestSpec(events="vendor"))
+    assert found.fixations["duration_ms"].tolist() == [492, 492]
+    assert set(found.fixations["source"]) == {"vendor:tobii-prolab"}
+    assert set(found.samples["event"]) <= set(EVENTS)
+
+
+def test_auto_takes_ready_made_fixations(tmp_path):
+    found = ingest([gazemedseg().write(tmp_path / "g.csv")])
+    assert found.samples.empty
+    assert found.summary.source == {"vendor": 4}
+
+
+def test_ivt_needs_samples(tmp_path):
+    path = gazemedseg().write(tmp_path / "g.csv")
+    with pytest.raises(FormatError, match=r"g\.csv: holds fixations only.*--events vendor"):
+        ingest([path], IngestSpec(events="ivt"))
+
+
+def test_vendor_needs_labels(tmp_path):
+    path = prolab().without(lambda name: "movement" in name).write(tmp_path / "export.tsv")
+    with pytest.raises(FormatError, match=r"export\.tsv: has no fixations of the vendor's own"):
+        ingest([path], IngestSpec(events="vendor"))
+
+
+def test_without_eye_positions_the_vendors_fixations_still_serve(tmp_path):
+    bare = prolab().without(lambda name: name.startswith("Eye position")).write(tmp_path / "e.tsv")
+    with pytest.raises(GeometryError, match=r"e\.tsv: no eye positions.*vendor's own fixations"):
+        ingest([bare])
+    found = ingest([bare], IngestSpec(events="vendor"))
+    assert len(found.fixations) == 2
+    whole = prolab().filled("Participant name", "P02").write(tmp_path / "whole.tsv")
+    both = ingest([bare, whole], IngestSpec(events="vendor"))
+    write_tables(both, [bare, whole], tmp_path / "f.parquet", tmp_path / "s.parquet")
+    samples, _ = read_table(tmp_path / "s.parquet", SAMPLES)
+    assert samples["event"].isna().groupby(samples["subject"]).all().to_dict() == {
+        "P01": True,
+        "P02": False,
+    }
+
+
+def test_without_mm_the_screen_gives_the_size_of_a_pixel(tmp_path):
+    sheet = prolab()
+    for axis in "XY":
+        for eye in ("left", "right"):
+            name = f"Gaze point {eye} {axis} [DACS mm]"
+            values = [f"{float(cell) / 0.275:.2f}" if cell else "" for cell in sheet.column(name)]
+            for row, value in zip(sheet.rows[1:], values, strict=True):
+                row[sheet.index(name)] = value
+    path = sheet.renamed(
+        lambda name: name.replace("mm]", "px]") if name.startswith("Gaze point") else name
+    ).write(tmp_path / "export.tsv")
+    with pytest.raises(
+        GeometryError, match=r"export\.tsv: no gaze in mm .*\(mm_per_px, --screen\)"
+    ):
+        ingest([path])
+    assert len(ingest([path], IngestSpec(screen=SCREEN)).fixations) == 2
+
+
+def test_fixations_without_a_position_are_counted(tmp_path):
+    sheet = prolab()
+    for row in sheet.rows[70:122]:
+        row[sheet.index("Gaze point X [DACS px]")] = ""
+    for row in sheet.rows[60:70]:
+        row[sheet.index("Validity left")] = row[sheet.index("Validity right")] = "Invalid"
+    for row in sheet.rows[60:122]:
+        row[sheet.index("Gaze point X [DACS px]")] = ""
+    found = ingest([sheet.write(tmp_path / "e.tsv")])
+    assert found.summary.fixations_dropped["without a position"] == 1
+    assert len(found.fixations) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"events": "mine"}, {"profile": "nobody"}])
+def test_unknown_settings_are_refused(wrong):
+    with pytest.raises(ConfigError, match="expected"):
+        IngestSpec(**wrong)
+
+
+# ---------------------------------------------------------------- screen to image
+
+
+def test_the_rectangle_of_the_export(export):
+    found = ingest([export])
+    np.testing.assert_allclose(places(found), [[220, 230], [320, 300]], atol=0.5)
+    assert found.fixations["image_width"].tolist() == [500, 500]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        # the image is 300 x 400, the screen 1920 x 1080
+        ("centre", [[900 - 810, 500 - 340], [1100 - 810, 640 - 340]]),
+        ("fit", [[(900 - 555) / 2.7, 500 / 2.7], [(1100 - 555) / 2.7, 640 / 2.7]]),
+        ("fill", [[900 * 300 / 1920, 500 * 400 / 1080], [1100 * 300 / 1920, 640 * 400 / 1080]]),
+    ],
+)
+def test_rules(rule, expected, export, images):
+    found = ingest([export], IngestSpec(placement=rule, images=images))
+    np.testing.assert_allclose(places(found), expected, atol=0.5)
+    assert found.fixations["image_height"].tolist() == [400, 400]
+
+
+def test_the_rule_none_takes_gaze_as_image_px(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in "ab":
+        cv2.imwrite(str(folder / f"{name}.jpg"), np.zeros((450, 700, 3), np.uint8))
+    report = eyelink_report().write(tmp_path / "report.txt")
+    found = ingest([report], IngestSpec(placement="none", images=folder)).fixations
+    np.testing.assert_array_equal(found["x_im"], found["x_px"])
+    with pytest.raises(GeometryError, match=r"report\.txt: .* how large the screen is.*--screen"):
+        ingest([report], IngestSpec(placement="fit", images=folder))
+    found = ingest([report], IngestSpec(placement="fit", images=folder, screen=SCREEN)).fixations
+    assert found["x_im"].notna().all()
+
+
+def test_the_users_screen_goes_before_the_exports(export, images):
+    screen = Screen(1920, 1000, 528.0, 275.0, 650.0)
+    found = ingest([export], IngestSpec(placement="centre", images=images, screen=screen))
+    np.testing.assert_allclose(places(found)[0], [900 - 810, 500 - 300], atol=0.5)
+
+
+def test_rules_need_images(export):
+    with pytest.raises(GeometryError, match="needs the size of the images; pass --images FOLDER"):
+        ingest([export], IngestSpec(placement="fit"))
+
+
+@pytest.mark.parametrize("name", ["lesion", "lesion.jpg", "lesion.png"])
+def test_the_users_table_goes_before_all(name, export, tmp_path):
+    text = f"stimulus,x_px,y_px,width_px,height_px\n{name},800,400,400,400\n"
+    found = ingest([export], placed_by(tmp_path, text))
+    np.testing.assert_allclose(places(found), [[100, 100], [300, 240]], atol=0.5)
+    assert found.fixations["image_width"].tolist() == [400, 400]
+
+
+def test_the_users_table_may_tell_the_images_size(export, tmp_path, images):
+    head = "stimulus,x_px,y_px,width_px,height_px,image_width,image_height\n"
+    spec = placed_by(tmp_path, head + "lesion,800,400,400,400,40,80\n")
+    np.testing.assert_allclose(places(ingest([export], spec)), [[10, 20], [30, 48]], atol=0.5)
+    spec = IngestSpec(stimuli=spec.stimuli, images=images)
+    spec.stimuli.write_text(head + "lesion,800,400,400,400,,\n")
+    np.testing.assert_allclose(places(ingest([export], spec)), [[75, 100], [225, 240]], atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "stimuli.csv: is empty"),
+        ("stimulus,x_px\n", "stimuli.csv:1: no column 'height_px'; expected stimulus, x_px"),
+        ("stimulus,x_px,y_px,width_px,height_px\na,1,2,x,4\n", ":2: column 'width_px' holds 'x'"),
+        ("stimulus,x_px,y_px,width_px,height_px\na,,2,3,4\n", ":2: 'x_px' is empty"),
+        ("stimulus,x_px,y_px,width_px,height_px\na,1,2,0,4\n", ":2: 'width_px' is 0.0, expected"),
+        ("stimulus,x_px,y_px,width_px,height_px\na,1,2,3,\n", ":2: 'height_px' is empty"),
+        ("stimulus,x_px,y_px,width_px,height_px\n,1,2,3,4\n", ":2: 'stimulus' is empty"),
+        (
+            "stimulus,x_px,y_px,width_px,height_px\na,1,2,3,4\na.jpg,1,2,3,4\n",
+            ":3: 'stimulus' is a.jpg, expected every stimulus once",
+        ),
+    ],
+)
+def test_wrong_tables_of_stimuli_are_named(text, says, export, tmp_path):
+    with pytest.raises(FormatError, match=says):
+        ingest([export], placed_by(tmp_path, text))
+
+
+def test_an_absent_table_of_stimuli_is_named(export, tmp_path):
+    with pytest.raises(FormatError, match=r"nope\.csv: no such file"):
+        ingest([export], IngestSpec(stimuli=tmp_path / "nope.csv"))
+
+
+def test_without_a_rectangle_fixations_stay_on_the_screen(tmp_path):
+    path = prolab().without(lambda name: name in MEDIA).write(tmp_path / "export.tsv")
+    found = ingest([path])
+    assert found.fixations["x_im"].isna().all()
+    assert found.summary.without_image == ["lesion.jpg"]
+
+
+def test_what_lies_off_the_image_is_dropped_and_the_rest_renumbered(tmp_path, export):
+    text = "stimulus,x_px,y_px,width_px,height_px\nlesion,1000,600,400,400\n"
+    found = ingest([export], placed_by(tmp_path, text))
+    assert found.summary.fixations_dropped["off the image"] == 1
+    assert found.fixations["order"].tolist() == [1]
+    assert found.summary.samples["off image"] == 60
+
+
+def test_samples_off_the_screen_are_counted(tmp_path):
+    path = prolab().filled("Recording resolution width [px]", "1000").write(tmp_path / "e.tsv")
+    assert ingest([path]).summary.samples["off screen"] == 60
+
+
+def test_no_fixation_on_any_image_is_an_error(tmp_path, export, small_cohort):
+    text = "stimulus,x_px,y_px,width_px,height_px\nlesion,5000,600,400,400\n"
+    with pytest.raises(GeometryError, match=r"no fixation lies on an image \(2 off the image\)"):
+        ingest([export], placed_by(tmp_path, text))
+    # crosses between the images have no place, and do not hide that nothing is left
+    rows = "".join(f"{p.stem},5000,0,9,9\n" for p in small_cohort.images.iterdir())
+    with pytest.raises(GeometryError, match="no fixation lies on an image"):
+        ingest([small_cohort.export], placed_by(tmp_path, text + rows))
+
+
+def test_fixations_between_stimuli_are_dropped_and_counted(tmp_path):
+    sheet = prolab()
+    for row in sheet.rows[62:122]:
+        for name in ("Presented Media name", "Presented Stimulus name"):
+            row[sheet.index(name)] = ""
+    found = ingest([sheet.write(tmp_path / "export.tsv")])
+    assert found.summary.fixations_dropped["no stimulus on screen"] == 1
+    assert found.fixations["trial"].tolist() == [1]
+
+
+def test_a_fixation_belongs_to_the_trial_it_began_in(tmp_path):
+    sheet = prolab()
+    for row in sheet.rows[32:122]:
+        row[sheet.index("Presented Media name")] = "second.jpg"
+    found = ingest([sheet.write(tmp_path / "export.tsv")]).fixations
+    assert found["trial"].tolist() == [1, 2]
+    assert found["stimulus"].tolist() == ["lesion.jpg", "second.jpg"]
+    assert found["onset_ms"].tolist()[0] == 0
+    assert abs(found["onset_ms"][1] - (60.5 - 30) * INTERVAL_US / 1000) < 10
+
+
+# ---------------------------------------------------------------- many files
+
+
+def test_files_of_several_formats_together(tmp_path, export):
+    others = [gazemedseg().write(tmp_path / "g.csv"), eyelink_report().write(tmp_path / "r.txt")]
+    calls = []
+    found = ingest([export, *others], progress=lambda *call: calls.append(call))
+    assert calls == [(1, 3, "export.tsv"), (2, 3, "g.csv"), (3, 3, "r.txt")]
+    assert found.summary.formats == {"tobii-prolab": 1, "gazemedseg": 1, "eyelink-report": 2}
+    assert found.fixations["recording"].nunique() == 4
+    write_tables(found, [export, *others], tmp_path / "f.parquet", tmp_path / "s.parquet")
+    assert len(read_table(tmp_path / "f.parquet", FIXATIONS)[0]) == 2 + 4 + 6
+    assert len(read_table(tmp_path / "s.parquet", SAMPLES)[0]) == 120
+
+
+def test_the_same_recording_twice_is_refused(tmp_path, export):
+    copy = prolab().write(tmp_path / "copy.tsv")
+    with pytest.raises(SchemaError, match=r"copy\.tsv: recording 'Recording1' of 'P01' was .*expo"):
+        ingest([export, copy])
+
+
+def test_no_file_is_an_error():
+    with pytest.raises(FormatError, match="no export is given"):
+        ingest([])
+
+
+def test_one_sample_has_no_rate(tmp_path):
+    sheet = prolab()
+    path = Sheet(sheet.rows[:3]).write(tmp_path / "one.tsv")
+    assert len(read(path)[0].samples) == 1
+    with pytest.raises(GeometryError, match=r"no fixation lies on an image \(none was found\)"):
+        ingest([path])
+    more = prolab().filled("Participant name", "P02").write(tmp_path / "more.tsv")
+    assert len(ingest([path, more]).summary.rates_hz) == 1
+
+
+def test_nothing_but_lost_eyes(tmp_path):
+    sheet = prolab()
+    for name in sheet.rows[0]:
+        if name.startswith(("Gaze", "Eye position", "Fixation")):
+            sheet = sheet.filled(name, "")
+    with pytest.raises(GeometryError, match="no fixation lies on an image"):
+        ingest([sheet.write(tmp_path / "export.tsv")])
+
+
+# ---------------------------------------------------------------- what is written
+
+
+def test_the_footer_tells_where_it_comes_from(export, tmp_path):
+    found = ingest([export])
+    write_tables(found, [export], tmp_path / "f.parquet", tmp_path / "s.parquet")
+    for name, schema in (("f", FIXATIONS), ("s", SAMPLES)):
+        table, note = read_table(tmp_path / f"{name}.parquet", schema)
+        assert note["table"] == schema.name
+        assert note["exports"] == ["export.tsv"]
+        assert note["summary"]["fixations_kept"] == 2
+        assert note["gazetools"]
+        kept = {"f": found.fixations, "s": found.samples}[name]
+        pd.testing.assert_frame_equal(table, kept)
+
+
+def test_outputs_are_checked_before_they_are_written(export, tmp_path):
+    found = ingest([export])
+    out = tmp_path / "f.parquet"
+    with pytest.raises(OutputError, match="named for samples and fixations; name two files"):
+        write_tables(found, [export], out, Path(f"{tmp_path}/./f.parquet"))
+    with pytest.raises(OutputError, match="is an export that is read; name another output"):
+        write_tables(found, [export], export, overwrite=True)
+    with pytest.raises(OutputError, match="is a folder"):
+        write_tables(found, [export], tmp_path, overwrite=True)
+    out.write_text("old")
+    with pytest.raises(OutputError, match="already exists; remove it or pass --overwrite"):
+        write_tables(found, [export], tmp_path / "new.parquet", out)
+    assert out.read_text() == "old"
+    assert not (tmp_path / "new.parquet").exists()
+
+
+# ---------------------------------------------------------------- real exports
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("name", "fixations", "stimuli"),
+    [
+        ("kvasir-seg/kvasir_fixation.csv", 26_832, 1000),
+        ("nci-isbi/nci-isbi_fixation.csv", 17_397, 789),
+    ],
+)
+def test_published_gaze_is_kept_whole(name, fixations, stimuli, data_folder):
+    found = ingest([data_folder / name])
+    assert found.summary.fixations_kept == found.summary.fixations_on_images == fixations
+    assert found.summary.stimuli == found.summary.images == stimuli
+    (recording,) = read(data_folder / name)
+    published = recording.fixations.sort_values(["trial", "order"], ignore_index=True)
+    np.testing.assert_array_equal(found.fixations["x_im"], published["x_im"])
