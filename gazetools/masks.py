@@ -75,18 +75,21 @@ def threshold_mask(heat: Float32, spec: PseudoMaskSpec) -> UInt8:
 
 # ---------------------------------------------------------------- GrabCut seeded by gaze
 #
-# All lengths are pixels of a WORK_PX square. The values were measured to matter little: Dice
-# against Kvasir-SEG masks moves by .007 over nine settings.
+# All lengths are pixels of a WORK_PX square. Measured on 50 training images of Kvasir-SEG: the
+# seeds matter little (Dice moves by .01 over nine settings); where the background's colours are
+# learned matters more: .84 with the whole image, .85 to .86 with a margin around what may be
+# foreground, which also is several times faster.
 
-WORK_PX = 256
-PRIOR_SIGMA = 18 / WORK_PX
+WORK_PX = 192
+PRIOR_SIGMA = 18 / 256
 HEAT_CEILING = 0.5
 HULL_HEAT = 0.2
-HULL_MARGIN_PX = 8.0
-HULL_SOFTNESS_PX = 5.0
+HULL_MARGIN_PX = 6.0
+HULL_SOFTNESS_PX = 3.75
 SEED_MAYBE, SEED_PROBABLY, SEED_SURELY = 0.1, 0.4, 0.9
-ITERATIONS = 4
-SMOOTHING_PX = 9
+SURROUNDINGS_PX = 16
+ITERATIONS = 2
+SMOOTHING_PX = 7
 KEPT_HEAT_SHARE = 0.15
 
 
@@ -130,13 +133,25 @@ def _grabcut_mask(image: UInt8, tracks: Sequence[Track]) -> UInt8:
     seeds[prior > SEED_PROBABLY] = cv2.GC_PR_FGD
     seeds[prior > SEED_SURELY] = cv2.GC_FGD
     decided = prior > 0.5
-    if _both_present(seeds):
+    near = _surroundings(seeds != cv2.GC_BGD)
+    labels, pixels = np.ascontiguousarray(seeds[near]), np.ascontiguousarray(image[near])
+    if _both_present(labels):
         cv2.setRNGSeed(0)  # its k-means starts at random
         bgd, fgd = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(image, seeds, (0, 0, 1, 1), bgd, fgd, ITERATIONS, cv2.GC_INIT_WITH_MASK)
-        decided = (seeds == cv2.GC_FGD) | (seeds == cv2.GC_PR_FGD)
+        cv2.grabCut(pixels, labels, (0, 0, 1, 1), bgd, fgd, ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        decided[:] = False
+        decided[near] = (labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)
     cleaned = _cleaned(decided.astype(np.uint8), heat)
     return cleaned if cleaned.any() else (prior > 0.5).astype(np.uint8)
+
+
+def _surroundings(region: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Rows and columns of a region that is not empty, and SURROUNDINGS_PX around it."""
+    rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(rows[0] - SURROUNDINGS_PX, 0), rows[-1] + 1 + SURROUNDINGS_PX),
+        slice(max(columns[0] - SURROUNDINGS_PX, 0), columns[-1] + 1 + SURROUNDINGS_PX),
+    )
 
 
 def _both_present(seeds: UInt8) -> bool:

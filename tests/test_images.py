@@ -55,7 +55,7 @@ def test_list_images(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert list(list_images(tmp_path)) == ["a", "b", "c.v2"]
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(FormatError, match="a.jpg has the same name"):
+    with pytest.raises(FormatError, match=r"a\.jpg has the same name"):
         list_images(tmp_path)
 
 

@@ -1,0 +1,537 @@
+"""`gazetools render` and `info`, end to end on a small cohort, and with every bad input."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from gazetools_cli.gazetools import main
+
+from gazetools.cache import open_cache
+from gazetools.errors import GeometryError
+from gazetools.files import DeafFile
+from gazetools.images import encode_png, read_image, read_mask
+from gazetools.maps import MapSpec, Track, heatmap, track_maps
+from gazetools.masks import PseudoMaskSpec
+from gazetools.rendering import RenderSpec, render
+from gazetools.splits import SplitSpec
+from gazetools.tables import FIXATIONS, SAMPLES, write_table
+from gazetools.tracks import TrackSpec
+
+QUICK = RenderSpec(size_px=48, masks=PseudoMaskSpec("heatmap"), workers=1)
+NAMES = ["synthetic_0001", "synthetic_0002", "synthetic_0003"]
+
+
+@pytest.fixture
+def lab(tmp_path, small_cohort, monkeypatch):
+    """Return a working folder: images/, masks/, fixations.parquet (three images, two readers)."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    shutil.copytree(small_cohort.images, folder / "images")
+    shutil.copytree(small_cohort.masks, folder / "masks")
+    save(small_cohort.fixations, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def save(table, folder):
+    path = folder / "fixations.parquet"
+    write_table(table, path, FIXATIONS, provenance={}, overwrite=True)
+
+
+def render_lab(lab, out="maps.h5", spec=QUICK, masks="masks", **options):
+    return render(
+        lab / "fixations.parquet",
+        lab / "images",
+        lab / masks if masks else None,
+        lab / out,
+        spec,
+        **options,
+    )
+
+
+def command(*args):
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+# ---------------------------------------------------------------- what it makes
+
+
+def test_render_end_to_end(lab, small_cohort):
+    summary = render_lab(lab, spec=RenderSpec(size_px=64))
+    assert (summary.items, summary.masks) == (3, 3)
+    assert sum(summary.splits.values()) == 3
+    with open_cache(lab / "maps.h5") as cache:
+        assert [item.name for item in cache.items] == NAMES
+        assert (cache.levels, cache.height, cache.width) == (4, 64, 64)
+        for index, item in enumerate(cache.verify()):
+            image = read_image(lab / "images" / f"{item.name}.jpg")
+            mask = read_mask(lab / "masks" / f"{item.name}.png")
+            assert (item.height, item.width) == image.shape[:2]
+            np.testing.assert_array_equal(cache.original_mask(index), mask)
+            small = cv2.resize(image, (64, 64), interpolation=cv2.INTER_AREA)
+            np.testing.assert_array_equal(cache.read("images", [index])[0], small)
+            maps = cache.read("maps", [index])[0]
+            assert (maps[1:] <= maps[:-1]).all()
+            assert cache.read("pseudo_masks", [index]).any()
+            mine = small_cohort.fixations
+            mine = mine[mine["stimulus"] == f"{item.name}.jpg"]
+            columns = ["x_im", "y_im", "onset_ms", "duration_ms"]
+            np.testing.assert_array_equal(cache.fixations(index), mine[columns].to_numpy())
+
+
+def test_one_presentation_is_the_kernels_own_map(lab, small_cohort):
+    table = small_cohort.fixations
+    table = table[table["subject"] == table["subject"].iloc[0]].sample(frac=1, random_state=0)
+    save(table, lab)
+    render_lab(lab)
+    rows = table[table["stimulus"] == "synthetic_0002.jpg"].sort_values("order")
+    width, height = rows["image_width"].iloc[0], rows["image_height"].iloc[0]
+    track = Track(
+        rows["x_im"].to_numpy() / width,
+        rows["y_im"].to_numpy() / height,
+        rows["duration_ms"].to_numpy(),
+        width / height,
+    )
+    with open_cache(lab / "maps.h5") as cache:
+        expected = track_maps(track, TrackSpec(), MapSpec(), (48, 48), as_uint8=True)
+        np.testing.assert_array_equal(cache.read("maps", [1])[0], expected)
+        heat = np.rint(heatmap(track, (48, 48)) * 255)
+        np.testing.assert_array_equal(cache.read("heatmaps", [1])[0], heat)
+        np.testing.assert_array_equal(cache.read("pseudo_masks", [1])[0], heat > 127.5)
+
+
+def test_several_presentations_are_averaged_not_joined(lab, small_cohort):
+    """Two readers of one image: no segment may lead from one scanpath to the other."""
+    table = small_cohort.fixations
+    table = table[table["stimulus"] == "synthetic_0001.jpg"]
+    render_of = []
+    for subject in [None, *table["subject"].unique()]:
+        save(table if subject is None else table[table["subject"] == subject], lab)
+        render_lab(lab, overwrite=True)
+        with open_cache(lab / "maps.h5") as cache:
+            render_of.append(cache.read("maps", [0])[0].astype(float))
+    both, first, second = render_of
+    assert abs(first - second).max() > 20
+    assert abs(both - (first + second) / 2).max() <= 1
+
+
+def test_same_trial_number_in_two_recordings_is_two_tracks(lab, small_cohort):
+    table = small_cohort.fixations.copy()
+    table["trial"], table["subject"] = 1, "the same"
+    table = table[table["stimulus"] == "synthetic_0001.jpg"]
+    save(small_cohort.fixations[small_cohort.fixations["stimulus"] == "synthetic_0001.jpg"], lab)
+    render_lab(lab)
+    save(table, lab)
+    render_lab(lab, "again.h5")
+    with open_cache(lab / "maps.h5") as a, open_cache(lab / "again.h5") as b:
+        np.testing.assert_array_equal(a.read("maps", [0]), b.read("maps", [0]))
+
+
+def test_workers_do_not_change_the_bytes(lab):
+    for workers in (1, 3):
+        render_lab(lab, f"{workers}.h5", RenderSpec(size_px=40, workers=workers))
+    assert (lab / "1.h5").read_bytes() == (lab / "3.h5").read_bytes()
+
+
+def test_no_masks(lab):
+    assert render_lab(lab, masks=None).masks == 0
+    with open_cache(lab / "maps.h5") as cache:
+        assert not any(item.has_mask for item in cache.items)
+        assert not cache.read("masks", range(3)).any()
+        assert len(list(cache.verify())) == 3
+
+
+def test_names_match_with_and_without_suffix(lab, small_cohort):
+    table = small_cohort.fixations.copy()
+    table["stimulus"] = table["stimulus"].replace(
+        {"synthetic_0001.jpg": "synthetic_0001", "synthetic_0002.jpg": "synthetic_0002.TIFF"}
+    )
+    save(table, lab)
+    assert render_lab(lab).items == 3
+
+
+def test_what_matches_nothing_is_listed(lab, small_cohort):
+    table = small_cohort.fixations.copy()
+    rename = {"synthetic_0001.jpg": "elsewhere.png", "synthetic_0003.jpg": "Calibration"}
+    table["stimulus"] = table["stimulus"].replace(rename)
+    table.loc[table["stimulus"] == "Calibration", ["x_im", "y_im"]] = np.nan
+    save(table, lab)
+    (lab / "train.txt").write_text("synthetic_0002\nghost.jpg\n")
+    summary = render_lab(lab, spec=RenderSpec(size_px=16, split=SplitSpec((lab / "train.txt",))))
+    assert summary.items == 1
+    assert summary.stimuli_without_image == ["elsewhere"]
+    assert summary.stimuli_without_position == ["Calibration"]
+    assert summary.images_without_gaze == ["synthetic_0001", "synthetic_0003"]
+    assert summary.split_names_unknown == ["ghost"]
+    json.dumps(summary.as_dict())
+
+
+def test_a_fixation_that_lacks_a_coordinate_is_not_on_an_image(lab, small_cohort):
+    table = small_cohort.fixations.copy()
+    rows = table.index[table["stimulus"] == "synthetic_0001.jpg"]
+    table.loc[rows[0], "y_im"] = np.nan
+    table.loc[rows[1], "x_im"] = np.inf
+    save(table, lab)
+    render_lab(lab)
+    with open_cache(lab / "maps.h5") as cache:
+        assert len(cache.fixations(0)) == len(rows) - 2
+
+
+def test_sources_change_with_each_input(lab, small_cohort):
+    def sources():
+        render_lab(lab, overwrite=True)
+        with open_cache(lab / "maps.h5") as cache:
+            return cache.sources
+
+    before = sources()
+    fixations = hashlib.sha256((lab / "fixations.parquet").read_bytes()).hexdigest()
+    assert before["fixations"] == fixations
+    assert sources() == before
+    save(small_cohort.fixations.iloc[1:], lab)
+    assert {k for k, v in sources().items() if v != before[k]} == {"fixations"}
+    save(small_cohort.fixations, lab)
+    image = lab / "images" / "synthetic_0002.jpg"
+    image.write_bytes(image.read_bytes() + b"\0")
+    assert {k for k, v in sources().items() if v != before[k]} == {"images"}
+    hidden = (lab / "masks" / "synthetic_0001.png").rename(lab / "hidden.png")
+    first = sources()["masks"]
+    assert first != before["masks"]
+    hidden.rename(lab / "masks" / "synthetic_0001.png")
+    (lab / "masks" / "synthetic_0002.png").unlink()
+    assert sources()["masks"] not in (before["masks"], first)
+
+
+def test_recipe_tells_how_it_was_made(lab):
+    render_lab(lab, spec=RenderSpec(size_px=16, tracks=TrackSpec(2, "prefix"), heatmap_sigma=0.1))
+    with open_cache(lab / "maps.h5") as cache:
+        assert cache.recipe["tracks"]["keep"] == "prefix"
+        assert cache.recipe["heatmap_sigma"] == 0.1
+        assert str(lab) not in json.dumps(cache.recipe)
+
+
+# ---------------------------------------------------------------- the commands
+
+
+def test_commands_render_and_info(lab):
+    done = command("render", "--levels", 2, "--size", 32, "--masks-from", "heatmap", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["items"] == 3
+    done = command("info", "maps.h5", "--verify", "--json")
+    facts = json.loads(done.stdout)
+    assert (facts["items"], facts["levels"], facts["size"]) == (3, 2, "32 x 32 px")
+    assert (facts["with a reference mask"], facts["verified"]) == (3, "every byte")
+    shown = command("info", "maps.h5")
+    assert shown.stdout.startswith("maps.h5\n")
+    assert "lz4" in shown.stdout
+    again = command("render", "--size", 32, "--masks-from", "heatmap", "--overwrite")
+    assert again.stdout.startswith("maps.h5: 3 images, 4 levels\n")
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        at = file["maps"].id.get_chunk_info(0).byte_offset + 5
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+def newer_table(path):
+    table = pq.read_table(path)
+    note = json.dumps({"table": "fixations", "version": 99})
+    pq.write_table(table.replace_schema_metadata({b"gazetools": note.encode()}), path)
+
+
+def samples_table(path):
+    table = pa.table({c.name: pa.array([], pa.float64()) for c in SAMPLES.columns})
+    pq.write_table(table.replace_schema_metadata({b"gazetools": b'{"table": "samples"}'}), path)
+
+
+def change_table(lab, **columns):
+    path = lab / "fixations.parquet"
+    table = pq.read_table(path).to_pandas()
+    for name, value in columns.items():
+        table[name] = value
+    save(table, lab)
+
+
+def cut(path, share=0.6):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+
+
+def write_png(path, height, width, value=200):
+    path.write_bytes(encode_png(np.full((height, width), value, np.uint8)))
+
+
+BAD_INPUT = {
+    "image truncated": (lambda d: cut(d / "images/synthetic_0002.jpg"), "synthetic_0002.jpg"),
+    "image no image": (
+        lambda d: (d / "images/synthetic_0002.jpg").write_text("<html>"),
+        "synthetic_0002.jpg: not a readable image.*expected .png.*copy it again",
+    ),
+    "image empty": (
+        lambda d: (d / "images/synthetic_0002.jpg").write_bytes(b""),
+        "synthetic_0002.jpg: ends after 0 bytes",
+    ),
+    "image of another size": (
+        lambda d: write_png(d / "images/synthetic_0001.jpg", 50, 40),
+        r"synthetic_0001.jpg: is 40 x 50 px, but the fixation table says \d+ x \d+; use",
+    ),
+    "mask of another size": (
+        lambda d: write_png(d / "masks/synthetic_0003.png", 50, 40),
+        r"synthetic_0003.png: is 40 x 50 px, its image \d+ x \d+; masks must",
+    ),
+    "mask truncated": (lambda d: cut(d / "masks/synthetic_0003.png"), "synthetic_0003.png: ends"),
+    "mask of labels": (
+        lambda d: (d / "masks/synthetic_0003.png").write_bytes(
+            encode_png(read_mask(d / "masks/synthetic_0003.png"))
+        ),
+        "synthetic_0003.png: a mask of the values 0 and 1; .* save it with 0 and 255",
+    ),
+    "mask without its image": (
+        lambda d: write_png(d / "masks/orphan.png", 9, 9),
+        "orphan.png: no image of that name in images; remove or rename",
+    ),
+    "no image folder": (
+        lambda d: (d / "images").rename(d / "pictures"),
+        "images: no such folder; expected a folder of images",
+    ),
+    "empty image folder": (
+        lambda d: (shutil.rmtree(d / "images"), (d / "images").mkdir()),
+        "images: holds no image; expected .png",
+    ),
+    "no stimulus matches": (
+        lambda d: change_table(d, stimulus="other.jpg"),
+        "no stimulus with fixations has an image in images: stimuli other, images .*must match",
+    ),
+    "no positions": (
+        lambda d: change_table(d, x_im=np.nan, x_px=1.0, y_px=1.0),
+        "no stimulus with fixations has an image in images: stimuli none",
+    ),
+    "fixations missing": (
+        lambda d: (d / "fixations.parquet").unlink(),
+        "fixations.parquet: no such file; `gazetools ingest` writes it",
+    ),
+    "fixations no Parquet": (
+        lambda d: (d / "fixations.parquet").write_text("a,b\n1,2\n"),
+        "fixations.parquet: not a readable Parquet file",
+    ),
+    "fixations truncated": (lambda d: cut(d / "fixations.parquet"), "fixations.parquet: not a rea"),
+    "samples table": (
+        lambda d: samples_table(d / "fixations.parquet"),
+        "fixations.parquet: holds a samples table, expected fixations",
+    ),
+    "newer table": (
+        lambda d: newer_table(d / "fixations.parquet"),
+        "fixations.parquet: table version 99, this gazetools reads up to 1; update gazetools",
+    ),
+    "column missing": (
+        lambda d: pq.write_table(
+            pq.read_table(d / "fixations.parquet").drop(["duration_ms"]), d / "fixations.parquet"
+        ),
+        "fixations.parquet: .*column 'duration_ms' is missing",
+    ),
+    "no duration": (
+        lambda d: change_table(d, duration_ms=0.0),
+        "fixations.parquet: .*lasts 0.0",
+    ),
+}
+
+
+def check_one_line(done, found):
+    assert done.exit_code == 1, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert done.stdout == ""
+    assert re.fullmatch(rf"error: [^\n]*{found}[^\n]*\n", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("name", BAD_INPUT)
+def test_bad_input_is_one_line_and_changes_nothing(lab, name):
+    damage, found = BAD_INPUT[name]
+    (lab / "old.h5").write_bytes(b"what was there before")
+    damage(lab)
+    before = contents(lab)
+    check_one_line(command("render", "--size", 32), found)
+    check_one_line(command("render", "--size", 32, "-o", "old.h5", "--overwrite"), found)
+    check_one_line(command("render", "-o", "old.h5"), "old.h5: already exists; remove it or pass")
+    assert contents(lab) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--levels", 0], "levels is 0; expected at least 1"),
+        (["--size", 4], "size_px is 4; expected 8 to 4096"),
+        (["--sigma", 0], "sigma is 0"),
+        (["--heatmap-sigma", 2], "heatmap_sigma is 2"),
+        (["--fractions", "1,0.5"], "expected 4 values"),
+        (["--threshold", 1.5], "threshold is 1.5"),
+        (["--val", 0.6, "--test", 0.6], "expected a sum below 1"),
+        (["--group-by", "("], "no regular expression"),
+        (["--split", "held_out.txt"], "held_out.txt: split files are named"),
+        (["--split", "train.txt"], "train.txt: no such split file"),
+        (["-o", "no/such/maps.h5"], "no/such/maps.h5: folder no/such does not exist; create"),
+        (["-o", "images", "--overwrite"], "images: is a folder"),
+    ],
+)
+def test_bad_options_are_one_line(lab, options, found):
+    before = contents(lab)
+    check_one_line(command("render", *options), found)
+    assert contents(lab) == before
+
+
+def test_unparsable_fractions_are_a_usage_error(lab):
+    done = command("render", "--fractions", "1,half")
+    assert done.exit_code == 2
+    assert "not a list of numbers" in done.stderr
+    assert not (lab / "maps.h5").exists()
+
+
+def test_stderr_is_one_line_even_where_decoders_complain(lab):
+    """libpng and OpenCV write to stderr past Python: only a process of its own shows it."""
+    png = encode_png(read_image(lab / "images/synthetic_0001.jpg"))
+    (lab / "images/synthetic_0001.jpg").write_bytes(png[: len(png) // 2])
+    done = subprocess.run(
+        [sys.executable, "-c", "from gazetools_cli.gazetools import main; main()", "render"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: images/synthetic_0001.jpg: ends after [^\n]*\n", done.stderr)
+
+
+# ---------------------------------------------------------------- bad caches
+
+
+BAD_CACHES = {
+    "missing": (lambda p: p.unlink(), "no such file; `gazetools render` writes it", False),
+    "another version": (
+        lambda p: rewrite_version(p, 7),
+        "version 7 of gazetools-cache, this gazetools reads 1; render it again",
+        False,
+    ),
+    "truncated": (cut, "cannot be opened as HDF5 .*render it again", False),
+    "no HDF5": (lambda p: p.write_text("text"), "cannot be opened as HDF5", False),
+    "flipped byte": (flipped, "/maps of item 'synthetic_0001' is damaged", True),
+    "altered end": (lambda p: p.write_bytes(p.read_bytes()[:-1] + b"?"), "altered after", True),
+}
+
+
+def rewrite_version(path, version):
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = version
+
+
+@pytest.mark.parametrize("name", BAD_CACHES)
+def test_bad_caches_are_one_line(lab, name):
+    damage, found, only_verify = BAD_CACHES[name]
+    render_lab(lab)
+    damage(lab / "maps.h5")
+    before = contents(lab)
+    check_one_line(command("info", "maps.h5", "--verify"), f"maps.h5: .*{found}")
+    if only_verify:
+        assert command("info", "maps.h5").exit_code == 0
+    else:
+        check_one_line(command("info", "maps.h5"), f"maps.h5: .*{found}")
+    assert contents(lab) == before
+
+
+# ---------------------------------------------------------------- full disk, Ctrl-C
+
+
+@pytest.mark.parametrize("where", ["write", "sync"])
+def test_full_disk_is_one_line(lab, monkeypatch, where):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (lab / "maps.h5").write_bytes(b"old")
+    if where == "sync":
+        monkeypatch.setattr(os, "fsync", full)
+    else:
+        monkeypatch.setattr(DeafFile, "check", full)
+    before = contents(lab)
+    done = command("render", "--size", 32, "--masks-from", "heatmap", "--overwrite")
+    check_one_line(done, r"maps.h5: cannot be written \(No space left on device\); free some space")
+    assert contents(lab) == before
+
+
+def test_full_disk_in_a_process(lab):
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "from gazetools_cli.gazetools import main; main()"
+    )
+    before = contents(lab)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "render", "--masks-from", "heatmap"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: maps.h5: cannot be written [^\n]*\n", done.stderr), done.stderr
+    assert contents(lab) == before
+
+
+def test_interrupt_from_the_progress_callback(lab):
+    def press(done, total, name):
+        raise KeyboardInterrupt
+
+    (lab / "maps.h5").write_bytes(b"old")
+    before = contents(lab)
+    with pytest.raises(KeyboardInterrupt):
+        render_lab(lab, overwrite=True, progress=press)
+    assert contents(lab) == before
+
+
+def test_interrupted_process_leaves_nothing(lab, small_cohort):
+    """200 items of 50 ms and more each: the signal comes long before they are done."""
+    table = small_cohort.fixations
+    one = table[table["stimulus"] == "synthetic_0001.jpg"]
+    copies = [one.assign(stimulus=f"copy{i}.jpg") for i in range(200)]
+    save(pd.concat(copies), lab)
+    for i in range(200):
+        os.link(lab / "images/synthetic_0001.jpg", lab / f"images/copy{i}.jpg")
+    before = sorted(lab.rglob("*"))
+    code = "from gazetools_cli.gazetools import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "render", "--size", "64"], stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(lab.glob(".*.part")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    pressed = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - pressed < 5
+    assert process.returncode == 1
+    assert stderr == "interrupted: nothing was half written\n"
+    assert sorted(lab.rglob("*")) == before
+
+
+def test_nothing_to_render_is_a_geometry_error(lab, small_cohort):
+    save(small_cohort.fixations.iloc[:0], lab)
+    with pytest.raises(GeometryError, match="stimuli none"):
+        render_lab(lab)
+    assert not Path("maps.h5").exists()
