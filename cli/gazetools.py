@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.group(context_settings=SETTINGS)
 @click.version_option(package_name="gazetools")
 def main() -> None:
-    r"""Turn where clinicians looked into what a segmentation model learns from.
+    """Turn where clinicians looked into what a segmentation model learns from.
 
     \b
     In a folder that holds an eye-tracker export and images/:
@@ -57,7 +57,10 @@ def main() -> None:
     help="Where images lay on the screen, if the export does not say (needs --images).",
 )
 @click.option("--stimuli", type=FILE, help="CSV: stimulus,x_px,y_px,width_px,height_px.")
-@click.option("--screen", help="Pixels, mm, eye distance in mm: 1920x1080:527x296:650.")
+@click.option(
+    "--screen",
+    help="Pixels, mm, eye distance in mm: 1920x1080:527x296:650; if the export does not say.",
+)
 @click.option("--images", type=FILE, help="Folder of the images, for their sizes.")
 @OVERWRITE
 @JSON
@@ -75,7 +78,7 @@ def ingest(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    r"""Read eye-tracker EXPORTS of any vendor into one table of fixations.
+    """Read eye-tracker EXPORTS of any vendor into one table of fixations.
 
     \b
     Examples:
@@ -98,7 +101,7 @@ def ingest(
         images=images,
     )
     with progress_bar("reading") as progress:
-        ingested = read_exports(exports, spec, progress)
+        ingested = read_exports(exports, spec, progress, keep_samples=samples is not None)
     write_tables(ingested, exports, out, samples, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps(ingested.summary.as_dict()))
@@ -124,6 +127,7 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
             ("", counted({k: v for k, v in summary.samples.items() if k != "read"}, total)),
             ("rows skipped", counted(summary.skipped_rows)),
             ("fixations by", counted(summary.source)),
+            ("fixations cut", counted({"across a change of stimulus": summary.fixations_cut})),
             ("fixations dropped", counted(summary.fixations_dropped)),
             ("no image known for", listed(summary.without_image)),
             (
@@ -142,8 +146,10 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
 
 @main.command()
 @click.option("--fixations", type=FILE, default="fixations.parquet", show_default=True)
-@click.option("--images", type=FILE, default="images", show_default=True)
-@click.option("--masks", type=FILE, help="Reference masks  [default: masks/ if it exists]")
+@click.option("--images", type=FILE, help="[default: images/ beside the fixations]")
+@click.option(
+    "--masks", type=FILE, help="Reference masks  [default: masks/ beside the fixations, if any]"
+)
 @click.option("-o", "--out", type=FILE, default="maps.h5", show_default=True)
 @click.option("--levels", type=int, default=4, show_default=True, help="Track levels.")
 @click.option("--size", type=int, default=224, show_default=True, help="Side of all pictures, px.")
@@ -160,7 +166,7 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
     type=click.Choice(["gaussian", "linear", "sum"]),
     default="gaussian",
     show_default=True,
-    help="sum is the published heatmap, level by level.",
+    help="sum, with --sigma 0.0911, is the published heatmap, level by level.",
 )
 @click.option(
     "--duration",
@@ -170,7 +176,13 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
     help="What a fixation's duration does to the map; auto: weight for sum, else none.",
 )
 @click.option("--sigma", type=float, default=0.07, show_default=True, help="Share of the side.")
-@click.option("--heatmap-sigma", type=float, default=70 / 768, show_default="70/768")
+@click.option(
+    "--heatmap-sigma",
+    type=float,
+    default=70 / 768,
+    show_default="70/768",
+    help="Of the published heatmap, which is stored beside the maps.",
+)
 @click.option(
     "--masks-from",
     type=click.Choice(["grabcut", "heatmap"]),
@@ -183,6 +195,13 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
 @click.option("--val", type=float, default=0.1, show_default=True, help="Share drawn for val.")
 @click.option("--test", type=float, default=0.1, show_default=True, help="Share drawn for test.")
 @click.option("--group-by", help="Regular expression: images with equal match stay together.")
+@click.option(
+    "--near-duplicates",
+    type=int,
+    default=20,
+    show_default=True,
+    help="Images whose 256-bit hashes differ in at most this many bits stay together; -1: off.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
 @click.option(
     "--codec",
@@ -197,7 +216,7 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
 @one_line_errors
 def render(
     fixations: Path,
-    images: Path,
+    images: Path | None,
     masks: Path | None,
     out: Path,
     levels: int,
@@ -216,19 +235,20 @@ def render(
     val: float,
     test: float,
     group_by: str | None,
+    near_duplicates: int,
     seed: int,
     codec: str,
     workers: int,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    r"""Render track levels, maps and pseudo-masks of all images into an HDF5 cache.
+    """Render track levels, maps and pseudo-masks of all images into an HDF5 cache.
 
     \b
     Examples:
       gazetools render --levels 4
       gazetools render --split train.txt --split test.txt --size 224
-      gazetools render --masks-from heatmap --decay sum --codec gzip -o published.h5
+      gazetools render --masks-from heatmap --decay sum --sigma 0.0911 -o published.h5
     """
     from gazetools.maps import MapSpec
     from gazetools.masks import PseudoMaskSpec
@@ -241,14 +261,14 @@ def render(
         size_px=size,
         tracks=TrackSpec(levels, keep, by, _floats(fractions)),
         maps=MapSpec(form, decay, duration, sigma),
-        masks=PseudoMaskSpec(masks_from, threshold),
-        split=SplitSpec(split, val, test, seed, group_by),
-        heatmap_sigma=heatmap_sigma,
+        masks=PseudoMaskSpec(masks_from, heatmap_sigma, threshold),
+        split=SplitSpec(split, val, test, seed, group_by, near_duplicates),
         codec=codec,
         workers=workers,
     )
-    if masks is None and Path("masks").is_dir():
-        masks = Path("masks")
+    images = images or fixations.parent / "images"
+    if masks is None and (fixations.parent / "masks").is_dir():
+        masks = fixations.parent / "masks"
     with progress_bar("rendering") as progress:
         summary = render_cache(
             fixations, images, masks, out, spec, overwrite=overwrite, progress=progress
@@ -256,7 +276,7 @@ def render(
     if as_json:
         click.echo(json.dumps(summary.as_dict()))
     else:
-        _print_rendered(summary, out, levels)
+        _print_rendered(summary, out, masks)
 
 
 def _floats(text: str | None) -> tuple[float, ...] | None:
@@ -266,18 +286,26 @@ def _floats(text: str | None) -> tuple[float, ...] | None:
         raise click.BadParameter(f"{text!r} is not a list of numbers like 1,0.5,0.25") from error
 
 
-def _print_rendered(summary: "RenderSummary", out: Path, levels: int) -> None:
+def _print_rendered(summary: "RenderSummary", out: Path, masks: Path | None) -> None:
+    parted = summary.parted_groups
     print_summary(
-        f"{out}: {summary.items:,} images, {levels} levels",
+        f"{out}: {summary.items:,} images, {summary.levels} levels",
         [
             ("splits", counted(summary.splits)),
-            ("with a reference mask", f"{summary.masks:,}"),
+            ("reference masks", f"{summary.masks:,} from {masks}" if masks else "none"),
+            ("kept together", _kept_together(summary.largest_group)),
+            ("parted by the lists", f"near-duplicates of {listed(parted)}" if parted else ""),
+            ("fixations dropped", counted(summary.fixations_dropped)),
             ("stimuli without position", listed(summary.stimuli_without_position)),
             ("stimuli without image", listed(summary.stimuli_without_image)),
             ("images without gaze", listed(summary.images_without_gaze)),
             ("unknown names in splits", listed(summary.split_names_unknown)),
         ],
     )
+
+
+def _kept_together(largest: int) -> str:
+    return f"near-duplicates, up to {largest} images in a group" if largest > 1 else ""
 
 
 # ---------------------------------------------------------------- info, formats, demo
@@ -289,7 +317,7 @@ def _print_rendered(summary: "RenderSummary", out: Path, levels: int) -> None:
 @JSON
 @one_line_errors
 def info(cache: Path, verify: bool, as_json: bool) -> None:
-    r"""Show what a CACHE holds and how it was made.
+    """Show what a CACHE holds and how it was made.
 
     \b
     Examples:
@@ -328,7 +356,7 @@ def info(cache: Path, verify: bool, as_json: bool) -> None:
 @main.command()
 @one_line_errors
 def formats() -> None:
-    r"""List the exports that `gazetools ingest` reads.
+    """List the exports that `gazetools ingest` reads.
 
     \b
     Example:
@@ -348,7 +376,7 @@ def formats() -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @one_line_errors
 def demo(out: Path, images: int, iterations: int, seed: int) -> None:
-    r"""Run the whole path on a synthetic cohort: export, three commands, results page.
+    """Run the whole path on a synthetic cohort: export, three commands, results page.
 
     The cohort has endoscopy-like images, masks, and a simulated reader's eye-tracker export.
     A network is trained from gaze alone, another from the masks, and both are measured on

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .common import (
     FILE,
@@ -21,7 +22,10 @@ from .common import (
 
 if TYPE_CHECKING:
     from gradtrack_model.config import TrainConfig
+    from gradtrack_model.evaluate import Report
+    from gradtrack_model.train import RunSummary
 
+_BESIDE_RESUME = {"resume", "cache", "workers", "device", "as_json"}
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 
 
@@ -45,7 +49,20 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, 
 @click.option("--lr", type=float)
 @click.option("--seed", type=int)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any other setting.")
-@click.option("--resume", type=FILE, metavar="RUN", help="Go on with an interrupted run.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that read batches; of use where the images do not fit in memory.",
+)
+@click.option(
+    "--resume",
+    type=FILE,
+    metavar="RUN",
+    help="Go on with an interrupted run, under its own settings; --cache tells where its cache is "
+    "if that was moved.",
+)
 @DEVICE
 @JSON
 @one_line_errors
@@ -54,13 +71,14 @@ def train(
     out: Path | None,
     preset: str | None,
     config: Path | None,
+    workers: int,
     resume: Path | None,
     device: str,
     settings: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    r"""Train a segmentation network from gaze alone.
+    """Train a segmentation network from gaze alone.
 
     Reference masks of training images are read by --method full only; those of validation
     images, where there are any, choose the best checkpoint. The test split is never read.
@@ -72,15 +90,16 @@ def train(
       gradtrack-train --resume runs/heat
       gradtrack-train --cache maps.h5 --set lambda_attention=1.0 --set attention=gate
     """
-    from gradtrack_model.train import fit
-
     if resume is not None:
+        _refuse_beside_resume()
         chosen, cache, out = _settings_of_run(resume, cache)
     elif cache is None:
         raise click.UsageError("pass --cache, or --resume")
     else:
-        chosen = _settings(preset, config, options, settings)
+        chosen = _settings(preset, config, options, settings, device)
         out = out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    from gradtrack_model.train import fit
+
     try:
         with progress_bar("training") as show:
             summary = fit(
@@ -89,11 +108,16 @@ def train(
                 out,
                 resume=resume is not None,
                 device=device,
+                workers=workers,
                 progress=lambda p: show(p.iteration, p.iterations, _describe(p)),
             )
     except KeyboardInterrupt:
-        click.echo(f"interrupted: go on with gradtrack-train --resume {out}", err=True)
+        click.echo(f"interrupted: {_way_on(out)}", err=True)
         sys.exit(1)
+    _show_summary(summary, chosen, as_json)
+
+
+def _show_summary(summary: "RunSummary", chosen: "TrainConfig", as_json: bool) -> None:
     if as_json:
         facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(summary).items()}
         click.echo(json.dumps(facts))
@@ -111,17 +135,40 @@ def train(
     )
 
 
+def _refuse_beside_resume() -> None:
+    context = click.get_current_context()
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name not in _BESIDE_RESUME:
+            raise click.UsageError(
+                f"{option.opts[0]} does not go with --resume: a run goes on under its own settings"
+            )
+
+
+def _way_on(out: Path) -> str:
+    if (out / "last.pt").is_file():
+        return f"go on with gradtrack-train --resume {out}"
+    return "nothing was written"
+
+
 def _settings(
-    preset: str | None, config: Path | None, options: dict[str, Any], settings: tuple[str, ...]
+    preset: str | None,
+    config: Path | None,
+    options: dict[str, Any],
+    settings: tuple[str, ...],
+    device: str,
 ) -> "TrainConfig":
     from gradtrack_model.config import default_preset, from_toml
     from gradtrack_model.config import preset as find_preset
 
     if config is not None and preset is not None:
         raise click.UsageError('give --preset or --config; a config may say preset = "laptop"')
-    base = from_toml(config) if config is not None else find_preset(preset or default_preset())
     given = {name: value for name, value in options.items() if value is not None}
-    return base.replace(**given, **dict(_parse(text) for text in settings))
+    others = dict(_parse(text) for text in settings)
+    if twice := sorted(given.keys() & others.keys()):
+        raise click.UsageError(f"{twice[0]} is given twice, by its own option and by --set")
+    base = find_preset(preset or default_preset(device)) if config is None else from_toml(config)
+    return base.replace(**given, **others)
 
 
 def _parse(text: str) -> tuple[str, Any]:
@@ -177,7 +224,7 @@ def _dice(score: float | None, iteration: int) -> str:
 def evaluate(
     run: Path, cache: Path | None, split: str, device: str, overwrite: bool, as_json: bool
 ) -> None:
-    r"""Open the test split and measure a RUN on it, at the original size of every mask.
+    """Open the test split and measure a RUN on it, at the original size of every mask.
 
     \b
     Examples:
@@ -196,12 +243,7 @@ def evaluate(
             progress=lambda done, total: show(done, total, ""),
         )
     if as_json:
-        scores = {
-            c.checkpoint: {"iteration": c.iteration, "dice": c.dice_mean, "iou": c.iou_mean}
-            for c in report.checkpoints
-        }
-        facts = {"split": split, "n": report.checkpoints[0].n, "checkpoints": scores}
-        click.echo(json.dumps({**facts, "heatmap_dice": report.heatmap_dice}))
+        click.echo(json.dumps(_scores(report)))
         return
     rows = [
         (
@@ -218,12 +260,25 @@ def evaluate(
     print_summary(f"{run}: {report.checkpoints[0].n:,} images of split {split}", rows)
 
 
+def _scores(report: "Report") -> dict[str, Any]:
+    scores = {
+        c.checkpoint: {"iteration": c.iteration, "dice": c.dice_mean, "iou": c.iou_mean}
+        for c in report.checkpoints
+    }
+    return {
+        "split": report.split,
+        "n": report.checkpoints[0].n,
+        "checkpoints": scores,
+        "heatmap_dice": report.heatmap_dice,
+    }
+
+
 # ---------------------------------------------------------------- predict
 
 
 @click.command(context_settings=SETTINGS)
 @click.argument("run", type=FILE)
-@click.argument("images", type=FILE)
+@click.argument("images", type=FILE, nargs=-1, required=True)
 @click.option("-o", "--out", type=FILE, default="predicted", show_default=True)
 @click.option(
     "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True
@@ -232,13 +287,14 @@ def evaluate(
 @OVERWRITE
 @one_line_errors
 def predict(
-    run: Path, images: Path, out: Path, checkpoint: str, device: str, overwrite: bool
+    run: Path, images: tuple[Path, ...], out: Path, checkpoint: str, device: str, overwrite: bool
 ) -> None:
-    r"""Write a mask for every image in the folder IMAGES; no gaze is needed.
+    """Write a mask for every one of IMAGES, which are files or folders; no gaze is needed.
 
     \b
-    Example:
+    Examples:
       gradtrack-predict runs/2026-01-31_12-00-00 new_images -o masks
+      gradtrack-predict runs/heat polyp1.jpg polyp2.jpg
     """
     from gradtrack_model.predict import predict as segment
 

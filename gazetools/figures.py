@@ -65,7 +65,7 @@ def draw_outline(image: UInt8, mask: npt.NDArray[np.bool_], colour: Colour) -> U
 
 
 def storyboard(cache: Cache, index: int) -> UInt8:
-    """Show one item of a cache: scanpath, levels, heatmap, pseudo-mask (and reference).
+    """Show one item of a cache: scanpath, levels, pseudo-mask (and reference).
 
     Returns
     -------
@@ -81,7 +81,11 @@ def storyboard(cache: Cache, index: int) -> UInt8:
     if item.has_mask:
         masked = draw_outline(masked, cache.read("masks", [index])[0] > 0, REFERENCE)
         caption = "pseudo-mask, reference"
-    panels = [("scanpath", draw_scanpath(image, x, y, fixations[:, 3]))]
+    scanpath = image
+    for track in np.unique(fixations[:, 4]):
+        rows = fixations[:, 4] == track
+        scanpath = draw_scanpath(scanpath, x[rows], y[rows], fixations[rows, 3])
+    panels = [("scanpath", scanpath)]
     levels = cache.read("maps", [index])[0]
     panels += [(f"level {n}", overlay_map(image, level)) for n, level in enumerate(levels, 1)]
     panels += [(caption, masked)]

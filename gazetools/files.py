@@ -1,5 +1,6 @@
-"""Outputs appear whole or not at all."""
+"""Outputs appear whole or not at all; inputs are known by their bytes."""
 
+import hashlib
 import os
 import signal
 import threading
@@ -10,6 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from gazetools.errors import OutputError
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:

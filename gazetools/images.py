@@ -1,7 +1,6 @@
 """Image and mask files in and out, with a limit on what an untrusted file may unpack to."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +14,7 @@ UInt8 = npt.NDArray[np.uint8]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_THRESHOLD = 127
 """Masks are often JPEG: foreground is above this grey value."""
+_JPEG_NOISE = 16
 
 
 def image_stem(name: str) -> str:
@@ -59,7 +59,8 @@ def read_image(path: Path) -> UInt8:
     Raises
     ------
     FormatError
-        The file is missing, is no image, or is larger than the pixel limit.
+        The file is missing, is no image, is larger than the pixel limit, or has more than 8
+        bits a channel: which of its grey values matter is not ours to guess.
     """
     image = _decode(path, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(image[:, :, ::-1])
@@ -71,13 +72,14 @@ def read_mask(path: Path) -> UInt8:
     Raises
     ------
     FormatError
-        The file cannot be read, or holds labels such as 0 and 1 that would all be background.
+        The file cannot be read, or holds labels such as 0, 1, 2 that would all be background.
     """
     grey = _decode(path, cv2.IMREAD_GRAYSCALE)
-    if 0 < grey.max() <= MASK_THRESHOLD and len(np.unique(grey)) == 2:
+    noise = _JPEG_NOISE if path.suffix.lower() in (".jpg", ".jpeg") else 0
+    if noise < grey.max() <= MASK_THRESHOLD:
         raise FormatError(
-            f"{path}: a mask of the values {grey.min()} and {grey.max()}; foreground is expected "
-            f"above {MASK_THRESHOLD}, save it with 0 and 255"
+            f"{path}: a mask whose highest value is {grey.max()}; foreground is expected above "
+            f"{MASK_THRESHOLD}, save it with 0 and 255"
         )
     return (grey > MASK_THRESHOLD).astype(np.uint8)
 
@@ -94,7 +96,7 @@ def _decode(path: Path, flag: int) -> UInt8:
             f"{path}: ends after {len(content)} bytes, before the image does; copy it again"
         )
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), flag | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise FormatError(
             f"{path}: cannot be decoded ({error.err}); it is damaged, or larger than "
@@ -104,6 +106,11 @@ def _decode(path: Path, flag: int) -> UInt8:
         raise FormatError(
             f"{path}: not a readable image; it is damaged or of an unknown format, "
             f"expected {', '.join(SUFFIXES)}; copy it again, or save it as PNG"
+        )
+    if image.dtype != np.uint8:
+        raise FormatError(
+            f"{path}: holds {image.dtype} values, expected 8 bits a channel; choose a window of "
+            "its grey values and save it as 8-bit PNG"
         )
     return np.asarray(image, np.uint8)
 
@@ -158,17 +165,3 @@ def resize_mask(mask: UInt8, size: tuple[int, int]) -> UInt8:
     height, width = size
     resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(resized, np.uint8)
-
-
-def tile_pictures(pictures: Sequence[UInt8], columns: int, gap_px: int = 6) -> UInt8:
-    """Lay RGB pictures of one size out as a grid on white."""
-    height, width, _ = pictures[0].shape
-    rows = -(-len(pictures) // columns)
-    canvas = np.full(
-        (rows * (height + gap_px) + gap_px, columns * (width + gap_px) + gap_px, 3), 255, np.uint8
-    )
-    for position, picture in enumerate(pictures):
-        row, column = divmod(position, columns)
-        top, left = gap_px + row * (height + gap_px), gap_px + column * (width + gap_px)
-        canvas[top : top + height, left : left + width] = picture
-    return canvas

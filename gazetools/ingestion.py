@@ -2,31 +2,34 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gazetools import events, readers, tables
 from gazetools.errors import ConfigError, FormatError, GeometryError, OutputError, SchemaError
-from gazetools.events import IVT, PROFILES
-from gazetools.files import check_output
+from gazetools.events import PROFILES
+from gazetools.files import check_output, file_sha256
 from gazetools.geometry import Placement, Screen
-from gazetools.images import image_stem, list_images, read_image
+from gazetools.placing import Locator
 from gazetools.readers import Recording
-from gazetools.readers.delimited import column_names, read_columns, read_head
 from gazetools.tables import FIXATIONS, SAMPLES, validate_fixations
+from gazetools.trials import cut_at_trials, trial_begin_us
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, name of the thing just done)."""
 
 EVENT_SOURCES = ("auto", "ivt", "vendor")
 
-_RECTANGLE = ("x_px", "y_px", "width_px", "height_px")
-_IMAGE_SIZE = ("image_width", "image_height")
+_VENDOR_MIN_PART_MS = 60.0
+_MOST_PLACEMENTS = 100
+"""More rectangles would swell the footer, and the recipe of each cache that is made of it."""
+_ASSUMED_EYES = "eye-at-screen-axis"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class IngestSpec:
     placement : {"fit", "fill", "centre", "none"} or None
         Rule for where images lay on the screen; None takes the rectangle in the export.
     screen : Screen or None
-        Needed where the export does not tell the screen's size.
+        Needed where the export does not tell the screen's size, or where the eyes were: then
+        they are taken to be in front of its middle.
     stimuli : Path or None
         CSV with a rectangle per stimulus: stimulus, x_px, y_px, width_px, height_px, and
         optionally image_width, image_height; stimulus names with or without suffix.
@@ -66,10 +70,18 @@ class IngestSpec:
                 f"profile {self.profile!r} is unknown; expected {', '.join(PROFILES)}"
             )
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain types, for provenance; of paths only the names."""
+        return {k: v.name if isinstance(v, Path) else v for k, v in asdict(self).items()}
+
 
 @dataclass
 class IngestSummary:
-    """What was read, kept and dropped; counts are of samples or fixations."""
+    """What was read, kept and dropped; counts are of samples or fixations.
+
+    A fixation that a change of stimulus cuts counts once in `fixations_cut` and `source`, and
+    each of its parts is kept or dropped by itself.
+    """
 
     files: int = 0
     formats: Counter[str] = field(default_factory=Counter)
@@ -80,33 +92,66 @@ class IngestSummary:
     fixations_on_images: int = 0
     samples: Counter[str] = field(default_factory=Counter)
     skipped_rows: Counter[str] = field(default_factory=Counter)
+    fixations_cut: int = 0
     fixations_kept: int = 0
     fixations_dropped: Counter[str] = field(default_factory=Counter)
     without_image: list[str] = field(default_factory=list)
     source: Counter[str] = field(default_factory=Counter)
     vendor_fixations: int = 0
-    vendor_agreement: float | None = None
+    samples_compared: int = 0
+    samples_agreeing: int = 0
+
+    @property
+    def vendor_agreement(self) -> float | None:
+        """Share of samples that both, or neither, of the vendor and us take for a fixation."""
+        if not self.samples_compared:
+            return None
+        return self.samples_agreeing / self.samples_compared
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON and provenance."""
-        return {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(self).items()}
+        counts = {k: dict(v) if isinstance(v, Counter) else v for k, v in vars(self).items()}
+        return counts | {"vendor_agreement": self.vendor_agreement}
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """Tables of one or more exports."""
+    """Tables of one or more exports.
+
+    Attributes
+    ----------
+    fixations : DataFrame
+        A FIXATIONS table.
+    samples : DataFrame or None
+        A SAMPLES table, if it was asked for.
+    summary : IngestSummary
+    provenance : mapping
+        Exports and their SHA-256, settings, and the rectangles that the user gave.
+    """
 
     fixations: pd.DataFrame
-    samples: pd.DataFrame
+    samples: pd.DataFrame | None
     summary: IngestSummary
+    provenance: Mapping[str, Any]
 
 
 def ingest(
     paths: Sequence[Path],
     spec: IngestSpec | None = None,
     progress: Progress = lambda done, total, name: None,
+    *,
+    keep_samples: bool = False,
 ) -> Ingested:
-    """Read exports of any vendor into one FIXATIONS and one SAMPLES table.
+    """Read exports of any vendor into one FIXATIONS and, if wanted, one SAMPLES table.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+    spec : IngestSpec, optional
+    progress : callable, optional
+        Called after each file.
+    keep_samples : bool
+        Also return every sample with its event, which takes far more memory.
 
     Raises
     ------
@@ -120,7 +165,7 @@ def ingest(
     if not paths:
         raise FormatError("no export is given; name at least one file")
     spec = spec or IngestSpec()
-    locate = _Locator(spec)
+    locate = Locator(spec.placement, spec.screen, spec.stimuli, spec.images)
     summary = IngestSummary(files=len(paths))
     fixations: list[pd.DataFrame] = []
     samples: list[pd.DataFrame] = []
@@ -131,13 +176,25 @@ def ingest(
             labelled, found = _detect(recording, spec, summary)
             placements = locate(recording)
             _count_samples(recording, labelled, placements, summary)
+            _compare_with_vendor(labelled, summary)
             fixations.append(_map_to_image(found, placements, summary))
-            samples.append(labelled)
+            samples += [labelled] if keep_samples else []
         progress(done, len(paths), path.name)
     table = _tidy(pd.concat(fixations, ignore_index=True), summary)
-    _finish_summary(table, samples, summary)
-    all_samples = pd.concat(samples, ignore_index=True)
-    return Ingested(table, all_samples, summary)
+    _finish_summary(table, summary)
+    all_samples = pd.concat(samples, ignore_index=True) if keep_samples else None
+    return Ingested(table, all_samples, summary, _provenance(paths, spec, locate))
+
+
+def _provenance(paths: Sequence[Path], spec: IngestSpec, locate: Locator) -> dict[str, Any]:
+    placements = [{"stimulus": name, **asdict(place)} for name, place in locate.given]
+    return {
+        "exports": [path.name for path in paths],
+        "sha256": [file_sha256(path) for path in paths],
+        "spec": spec.as_dict(),
+        "placements_given": len(placements),
+        "placements": placements if len(placements) <= _MOST_PLACEMENTS else [],
+    }
 
 
 def write_tables(
@@ -154,15 +211,19 @@ def write_tables(
     ------
     OutputError
         See :func:`check_outputs`; or the disk refuses to take a file. Then none is written.
+    ConfigError
+        Samples are to be written and were not kept.
     """
     check_outputs(exports, fixations, samples, overwrite=overwrite)
     provenance = {
-        "exports": [path.name for path in exports],
+        **ingested.provenance,
         "summary": ingested.summary.as_dict(),
         "gazetools": version("gazetools"),
     }
     todo = [(ingested.fixations, fixations, FIXATIONS)]
     if samples is not None:
+        if ingested.samples is None:
+            raise ConfigError(f"{samples}: no samples were kept; pass keep_samples=True to ingest")
         todo.append((ingested.samples, samples, SAMPLES))
     tables.write_tables(todo, provenance=provenance, overwrite=overwrite)
 
@@ -192,7 +253,8 @@ def _refuse_twice(seen: dict[tuple[str, str], Path], recording: Recording) -> No
     if key in seen:
         raise SchemaError(
             f"{recording.path}: recording {recording.name!r} of {recording.subject!r} was "
-            f"already read from {seen[key]}; leave one of them out"
+            f"already read from {seen[key]}; leave one of them out, or, if they are two, export "
+            "them again with their recordings' names, or under other file names"
         )
     seen[key] = recording.path
 
@@ -219,54 +281,92 @@ def _detect(
         return samples, recording.fixations
     if len(samples) > 1:
         summary.rates_hz.append(_rate_hz(samples))
-    if spec.events != "vendor":
-        labelled, detected = _run_detector(recording, spec)
-        summary.source[spec.profile] += len(detected)
-        return labelled, detected
-    if recording.fixations.empty:
+    return (_take_vendors if spec.events == "vendor" else _take_ours)(recording, spec, summary)
+
+
+def _take_ours(
+    recording: Recording, spec: IngestSpec, summary: IngestSummary
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    labelled, found = _label(recording, spec)
+    profile = PROFILES[spec.profile]
+    name, source = spec.profile, profile.describe()
+    if _must_assume_eyes(recording, spec):
+        name, source = f"{name} (eyes assumed at the screen's axis)", f"{source}:{_ASSUMED_EYES}"
+    table = _fixation_table(labelled, events.fixations(labelled, found, profile), source)
+    summary.source[name] += len(table)
+    gaze = events.smoothed_gaze(labelled, profile)
+    return labelled, _cut(table, labelled, gaze, profile.min_fixation_ms, summary)
+
+
+def _take_vendors(
+    recording: Recording, spec: IngestSpec, summary: IngestSummary
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    samples, table = recording.samples, recording.fixations
+    if table.empty:
         raise FormatError(
             f"{recording.path}: has no fixations of the vendor's own; export the columns "
             "'Eye movement type' and 'Gaze event duration', or use --events ivt"
         )
-    summary.source["vendor"] += len(recording.fixations)
+    summary.source["vendor"] += len(table)
     try:
-        labelled, _ = _run_detector(recording, spec)
+        labelled, _ = _label(recording, spec)
     except GeometryError:
         # the vendor may have known more than was exported
         nothing = pd.Series(None, index=samples.index, dtype="str")
         labelled = SAMPLES.conform(samples.assign(event=nothing, event_index=0))
-    return labelled, recording.fixations
+    gaze = events.smoothed_gaze(samples)
+    return labelled, _cut(table, samples, gaze, _VENDOR_MIN_PART_MS, summary)
 
 
-def _run_detector(recording: Recording, spec: IngestSpec) -> tuple[pd.DataFrame, pd.DataFrame]:
-    samples, profile = recording.samples, PROFILES[spec.profile]
-    mm_per_px = spec.screen.mm_per_px if spec.screen is not None else None
+def _must_assume_eyes(recording: Recording, spec: IngestSpec) -> bool:
+    return spec.screen is not None and not events.knows_eyes(recording.samples)
+
+
+def _label(recording: Recording, spec: IngestSpec) -> tuple[pd.DataFrame, events.Events]:
+    """Run our detector over the samples."""
+    samples, screen = recording.samples, spec.screen
+    seen = samples
+    if screen is not None and _must_assume_eyes(recording, spec):
+        seen = events.assume_eyes(samples, screen)
+    mm_per_px = screen.mm_per_px if screen is not None else None
     try:
-        found = events.detect(samples, profile, mm_per_px=mm_per_px)
+        found = events.detect(seen, PROFILES[spec.profile], mm_per_px=mm_per_px)
     except GeometryError as error:
         raise GeometryError(f"{recording.path}: {error}") from error
-    labelled = samples.assign(event=found.names(), event_index=found.index)
-    return SAMPLES.conform(labelled), _fixation_table(samples, found, profile)
+    return SAMPLES.conform(samples.assign(event=found.names(), event_index=found.index)), found
 
 
-def _fixation_table(samples: pd.DataFrame, found: events.Events, profile: IVT) -> pd.DataFrame:
+def _fixation_table(samples: pd.DataFrame, found: pd.DataFrame, source: str) -> pd.DataFrame:
     """Turn detected fixations into a FIXATIONS table; a trial is that of the onset."""
-    rows = events.fixations(samples, found, profile)
-    at_onset = samples.iloc[rows["first_row"]].reset_index(drop=True)
-    begin_us = at_onset["tracker_time_us"] - at_onset["t_ms"] * 1000
+    at_onset = samples.iloc[found["first_row"]].reset_index(drop=True)
+    clock_us = trial_begin_us(samples["tracker_time_us"].to_numpy(), samples["trial"].to_numpy())
     return FIXATIONS.conform(
         pd.DataFrame(
             {
                 **{c: at_onset[c] for c in ("recording", "subject", "trial", "stimulus")},
-                "order": np.arange(1, len(rows) + 1),
-                "onset_ms": (rows["onset_us"] - begin_us) / 1000,
-                "duration_ms": (rows["end_us"] - rows["onset_us"]) / 1000,
-                "x_px": rows["x_px"],
-                "y_px": rows["y_px"],
-                "source": profile.describe(),
+                "order": np.arange(1, len(found) + 1),
+                "onset_ms": (found["onset_us"] - clock_us[found["first_row"]]) / 1000,
+                "duration_ms": (found["end_us"] - found["onset_us"]) / 1000,
+                **found[["x_px", "y_px", "first_row", "last_row"]],
+                "source": source,
             }
         )
     )
+
+
+def _cut(
+    fixations: pd.DataFrame,
+    samples: pd.DataFrame,
+    gaze: NDArray[np.float64],
+    min_part_ms: float,
+    summary: IngestSummary,
+) -> pd.DataFrame:
+    """Cut fixations at the borders of trials; leave out parts that are too short to be any."""
+    parts = cut_at_trials(fixations, samples, gaze)
+    short = ~parts["whole"] & (parts["trial"] > 0) & (parts["duration_ms"].round() < min_part_ms)
+    summary.fixations_cut += len(fixations) - int(parts["whole"].sum())
+    summary.fixations_dropped["cut short by a change of stimulus"] += int(short.sum())
+    return parts[~short].drop(columns=["first_row", "last_row", "whole"])
 
 
 def _rate_hz(samples: pd.DataFrame) -> float:
@@ -276,106 +376,11 @@ def _rate_hz(samples: pd.DataFrame) -> float:
 # ---------------------------------------------------------------- screen to image
 
 
-class _Locator:
-    """Finds where the stimuli of a recording lay: the user's word first, then the export's."""
-
-    def __init__(self, spec: IngestSpec) -> None:
-        self._spec = spec
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._paths = list_images(spec.images) if spec.images is not None else {}
-        self._given = self._read_stimuli(spec.stimuli) if spec.stimuli is not None else {}
-        if spec.placement is not None and spec.images is None:
-            raise GeometryError(
-                f"placement {spec.placement!r} needs the size of the images; pass --images FOLDER"
-            )
-
-    def __call__(self, recording: Recording) -> dict[str, Placement]:
-        placements = dict(recording.placements)
-        if self._spec.placement is not None:
-            placements |= self._by_rule(recording)
-        return placements | self._by_table(recording)
-
-    def _by_rule(self, recording: Recording) -> dict[str, Placement]:
-        rule, screen = str(self._spec.placement), self._screen_px(recording)
-        return {
-            name: Placement.of(rule, self._image_size(name), screen)
-            for name in _shown(recording)
-            if image_stem(name) in self._paths
-        }
-
-    def _by_table(self, recording: Recording) -> dict[str, Placement]:
-        return {
-            name: self._given[image_stem(name)]
-            for name in _shown(recording)
-            if image_stem(name) in self._given
-        }
-
-    def _screen_px(self, recording: Recording) -> tuple[int, int]:
-        if self._spec.screen is not None:
-            return self._spec.screen.width_px, self._spec.screen.height_px
-        if recording.screen_px is not None:
-            return recording.screen_px
-        if self._spec.placement == "none":
-            return (1, 1)  # gaze is in image pixels, the screen does not matter
-        raise GeometryError(
-            f"{recording.path}: the export does not say how large the screen is; "
-            "pass --screen, e.g. 1920x1080:527x296:650"
-        )
-
-    def _image_size(self, stimulus: str) -> tuple[int, int]:
-        stem = image_stem(stimulus)
-        if stem not in self._sizes:
-            height, width, _ = read_image(self._paths[stem]).shape
-            self._sizes[stem] = (width, height)
-        return self._sizes[stem]
-
-    def _read_stimuli(self, path: Path) -> dict[str, Placement]:
-        """Read rectangles by the stem of the stimulus."""
-        found = column_names(read_head(path), ",")
-        missing = {"stimulus", *_RECTANGLE} - set(found)
-        if missing:
-            raise FormatError(
-                f"{path}:1: no column {sorted(missing)[0]!r}; expected stimulus, "
-                f"{', '.join(_RECTANGLE)}, and optionally {', '.join(_IMAGE_SIZE)}"
-            )
-        sizes = [name for name in _IMAGE_SIZE if name in found]
-        numbers = {name: name for name in (*_RECTANGLE, *sizes)}
-        table = read_columns(path, ",", {"stimulus": "stimulus"}, numbers)
-        rows = table.frame
-        table.expect("stimulus", rows["stimulus"].notna(), "a name")
-        for name in ("x_px", "y_px"):
-            table.expect(name, rows[name].notna(), "a number")
-        for name in ("width_px", "height_px"):
-            table.expect(name, rows[name] > 0, "more than 0")
-        for name in sizes:
-            table.expect(name, rows[name].isna() | (rows[name] >= 1), "at least 1, or nothing")
-        stems = rows["stimulus"].map(image_stem)
-        table.expect("stimulus", ~stems.duplicated(), "every stimulus once")
-        return {
-            stem: self._rectangle(row)
-            for stem, row in zip(stems, rows.to_dict("records"), strict=True)
-        }
-
-    def _rectangle(self, row: dict[str, Any]) -> Placement:
-        left, top, width, height = (float(row[name]) for name in _RECTANGLE)
-        size = tuple(row.get(name, np.nan) for name in _IMAGE_SIZE)
-        if np.isnan(size).any():
-            known = image_stem(row["stimulus"]) in self._paths
-            size = self._image_size(row["stimulus"]) if known else (width, height)
-        return Placement(left, top, width, height, round(size[0]), round(size[1]))
-
-
-def _shown(recording: Recording) -> list[str]:
-    """Names of all stimuli of a recording."""
-    names = pd.concat([recording.samples["stimulus"], recording.fixations["stimulus"]])
-    return sorted(names.dropna().unique())
-
-
 def _map_to_image(
     fixations: pd.DataFrame, placements: Mapping[str, Placement], summary: IngestSummary
 ) -> pd.DataFrame:
     """Fill in image coordinates where they can be known; drop what is on no image."""
-    fixations = fixations.copy()
+    fixations = _from_trial_start(fixations, summary)
     between = fixations["trial"] == 0
     summary.fixations_dropped["no stimulus on screen"] += int(between.sum())
     fixations = fixations[~between]
@@ -398,6 +403,17 @@ def _map_to_image(
     return fixations[~off]
 
 
+def _from_trial_start(fixations: pd.DataFrame, summary: IngestSummary) -> pd.DataFrame:
+    """Take off what lies before the trial began, which some reports show."""
+    onset_ms, end_ms = fixations["onset_ms"], fixations["onset_ms"] + fixations["duration_ms"]
+    fixations = fixations.assign(
+        onset_ms=onset_ms.clip(lower=0),
+        duration_ms=fixations["duration_ms"].where(onset_ms >= 0, end_ms),
+    )
+    summary.fixations_dropped["over before the trial"] += int((end_ms <= 0).sum())
+    return fixations[end_ms > 0]
+
+
 def _inside(x: pd.Series, y: pd.Series, width: Any, height: Any) -> pd.Series:
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     return inside.fillna(False).astype(bool)
@@ -416,8 +432,6 @@ def _tidy(fixations: pd.DataFrame, summary: IngestSummary) -> pd.DataFrame:
         )
     keys = ["subject", "recording", "trial"]
     fixations = fixations.sort_values([*keys, "onset_ms"], kind="stable", ignore_index=True)
-    # a border lies half an interval before the first sample, where the trial's clock begins
-    fixations["onset_ms"] = fixations["onset_ms"].clip(lower=0)
     fixations["order"] = fixations.groupby(keys, sort=False).cumcount() + 1
     return validate_fixations(fixations)
 
@@ -440,20 +454,17 @@ def _count_samples(
         summary.samples["off image"] += int((here & ~on_image).sum())
 
 
-def _finish_summary(
-    fixations: pd.DataFrame, samples: list[pd.DataFrame], summary: IngestSummary
-) -> None:
+def _compare_with_vendor(samples: pd.DataFrame, summary: IngestSummary) -> None:
+    if samples["event"].notna().any() and samples["vendor_event"].notna().any():
+        agree = (samples["event"] == "fixation") == (samples["vendor_event"] == "fixation")
+        summary.samples_compared += len(agree)
+        summary.samples_agreeing += int(agree.sum())
+
+
+def _finish_summary(fixations: pd.DataFrame, summary: IngestSummary) -> None:
     summary.fixations_kept = len(fixations)
     summary.stimuli = fixations["stimulus"].nunique()
     placed = fixations["x_im"].notna()
     summary.images = fixations.loc[placed, "stimulus"].nunique()
     summary.fixations_on_images = int(placed.sum())
     summary.without_image = sorted(fixations.loc[~placed, "stimulus"].dropna().unique())
-    pairs = [
-        (t["event"] == "fixation", t["vendor_event"] == "fixation")
-        for t in samples
-        if len(t) and t["event"].notna().any() and t["vendor_event"].notna().any()
-    ]
-    if pairs:
-        agree = sum(int((ours == theirs).sum()) for ours, theirs in pairs)
-        summary.vendor_agreement = agree / sum(len(ours) for ours, _ in pairs)

@@ -70,6 +70,11 @@ class MapSpec:
                 )
         if not 0 < self.sigma <= 10:
             raise ConfigError(f"sigma is {self.sigma}; expected a fraction of the image, e.g. 0.07")
+        if self.decay == "sum" and (self.duration == "radius" or self.metric != "square"):
+            raise ConfigError(
+                "decay sum is drawn on the square canvas with one sigma; expected metric square "
+                "and duration auto, none or weight"
+            )
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ def heatmap(track: Track, size: tuple[int, int], sigma: float = 70 / CANVAS_PX) 
     ndarray of float32, shape (height, width)
     """
     across, down = _blurred_points(track, size, sigma)
-    total = (down.T * track.duration_ms.astype(np.float32)) @ across
+    total = _sum_of_products(down, across, track.duration_ms)
     return _scaled(total, total)
 
 
@@ -201,10 +206,19 @@ def _summed_levels(
     across, down = nested_order(across, tracks), nested_order(down, tracks)
     weights = np.ones_like(track.duration_ms) if maps.duration == "none" else track.duration_ms
     weights = nested_order(weights, tracks).astype(np.float32)
-    sums = np.stack([(down[:k].T * weights[:k]) @ across[:k] for k in counts])
+    sums = np.stack([_sum_of_products(down[:k], across[:k], weights[:k]) for k in counts])
     # cubic resizing undershoots by a hair: without this, a level could exceed the one before
     nested = np.maximum.accumulate(sums[::-1])[::-1]
     return _scaled(nested, nested[0])
+
+
+def _sum_of_products(down: Float32, across: Float32, weights: Floats) -> Float32:
+    """Sum weight * outer(down, across) over the fixations: shape (height, width)."""
+    # OpenCV's product: that of numpy's BLAS waits for its own threads on a busy machine
+    weighted = (down * weights[:, None]).astype(np.float32)
+    nothing = np.empty(0, np.float32)
+    product = cv2.gemm(weighted, across, 1.0, nothing, 0.0, flags=cv2.GEMM_1_T)
+    return np.asarray(product, np.float32)
 
 
 def _blurred_points(track: Track, size: tuple[int, int], sigma: float) -> tuple[Float32, Float32]:

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +18,7 @@ import pandas as pd
 
 from gazetools.cache import CacheSpec, Record, create_cache
 from gazetools.errors import ConfigError, FormatError, GeometryError, SchemaError
-from gazetools.files import check_output
+from gazetools.files import check_output, file_sha256
 from gazetools.images import (
     UInt8,
     encode_png,
@@ -28,9 +29,16 @@ from gazetools.images import (
     resize_image,
     resize_mask,
 )
-from gazetools.maps import CANVAS_PX, MapSpec, Track, heatmap, pooled, track_maps
-from gazetools.masks import PseudoMaskSpec, pseudo_mask
-from gazetools.splits import SplitSpec, assign, difference_hash, group_images
+from gazetools.maps import MapSpec, Track, heatmap, pooled, track_maps
+from gazetools.masks import UNCERTAIN, PseudoMaskSpec, pseudo_mask
+from gazetools.splits import (
+    SplitSpec,
+    assign,
+    difference_hash,
+    group_images,
+    parted_groups,
+    read_lists,
+)
 from gazetools.tables import FIXATIONS, read_table, validate_fixations
 from gazetools.tracks import TrackSpec
 
@@ -38,6 +46,7 @@ Progress = Callable[[int, int, str], None]
 Given = TypeVar("Given")
 Made = TypeVar("Made")
 
+_PRESENTATION = ["subject", "recording", "trial"]
 BATCH = 64
 """Images under way at a time: enough to keep all threads busy, little enough for memory."""
 
@@ -52,9 +61,6 @@ class RenderSpec:
         Side of the square to which images, maps and masks are resized.
     tracks, maps, masks, split
         See the classes.
-    heatmap_sigma : float
-        Width of the published heatmap, as a fraction of the image's side (GazeMedSeg: 70/768
-        for Kvasir-SEG, 50/768 for NCI-ISBI).
     codec : {"lz4", "zstd", "gzip", "none"}
     workers : int
         Threads; 0 is one per processor. The result does not depend on it.
@@ -65,15 +71,12 @@ class RenderSpec:
     maps: MapSpec = field(default_factory=MapSpec)
     masks: PseudoMaskSpec = field(default_factory=PseudoMaskSpec)
     split: SplitSpec = field(default_factory=SplitSpec)
-    heatmap_sigma: float = 70 / CANVAS_PX
     codec: str = "lz4"
     workers: int = 0
 
     def __post_init__(self) -> None:
         if not 8 <= self.size_px <= 4096:
             raise ConfigError(f"size_px is {self.size_px}; expected 8 to 4096")
-        if not 0 < self.heatmap_sigma < 1:
-            raise ConfigError(f"heatmap_sigma is {self.heatmap_sigma}; expected a value in (0, 1)")
 
     def recipe(self) -> dict[str, Any]:
         """Return what made the pictures, in plain types, for the cache's provenance."""
@@ -81,22 +84,35 @@ class RenderSpec:
             key: asdict(getattr(self, key)) for key in ("tracks", "maps", "masks", "split")
         }
         recipe["split"]["files"] = [file.name for file in self.split.files]
-        recipe["heatmap_sigma"] = self.heatmap_sigma
         recipe["gazetools"] = version("gazetools")
         return recipe
 
 
 @dataclass
 class RenderSummary:
-    """What became an item and what did not."""
+    """What became an item and what did not.
+
+    Attributes
+    ----------
+    images_without_gaze : list of str
+        They become items only where a given list names them for the test split.
+    largest_group : int
+        Most images that near-duplicates or the given pattern tie together.
+    parted_groups : list of str
+        First image of each group that the given lists put into more than one split.
+    """
 
     items: int = 0
+    levels: int = 0
     masks: int = 0
     splits: Counter[str] = field(default_factory=Counter)
+    fixations_dropped: Counter[str] = field(default_factory=Counter)
     stimuli_without_position: list[str] = field(default_factory=list)
     stimuli_without_image: list[str] = field(default_factory=list)
     images_without_gaze: list[str] = field(default_factory=list)
     split_names_unknown: list[str] = field(default_factory=list)
+    largest_group: int = 1
+    parted_groups: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for JSON."""
@@ -134,7 +150,7 @@ def render(
     overwrite: bool = False,
     progress: Progress = lambda done, total, name: None,
 ) -> RenderSummary:
-    """Render every image that was looked at into a cache.
+    """Render every image that was looked at, and every listed test image, into a cache.
 
     Parameters
     ----------
@@ -155,19 +171,18 @@ def render(
     """
     spec = spec or RenderSpec()
     check_output(out, overwrite=overwrite)
-    summary = RenderSummary()
-    sources = _match(_read_fixations(fixations), images, masks, summary)
-    # OpenCV's own threads would fight with ours over the same cores
-    cv2.setNumThreads(1)
-    with ThreadPoolExecutor(spec.workers or os.cpu_count()) as pool:
+    summary = RenderSummary(levels=spec.tracks.levels)
+    table, made_by = _read_fixations(fixations)
+    sources = _match(table, images, masks, spec, summary)
+    cache_spec = CacheSpec(spec.tracks.levels, spec.size_px, spec.size_px, spec.codec)
+    with _threads(spec.workers) as pool:
         scans = list(_in_batches(pool, _scan, sources))
         splits = _choose_splits(sources, scans, spec, summary)
-        cache_spec = CacheSpec(spec.tracks.levels, spec.size_px, spec.size_px, spec.codec)
         with create_cache(
             out,
             cache_spec,
             len(sources),
-            recipe=spec.recipe(),
+            recipe={**spec.recipe(), "ingest": made_by},
             sources=_digests(fixations, scans),
             overwrite=overwrite,
         ) as writer:
@@ -178,6 +193,18 @@ def render(
                 summary.masks += record.mask is not None
                 progress(summary.items, len(sources), record.name)
     return summary
+
+
+@contextmanager
+def _threads(workers: int) -> Iterator[Executor]:
+    """Yield a pool; OpenCV's own threads, which would fight for the same cores, are off."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+            yield pool
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _in_batches(
@@ -191,29 +218,35 @@ def _in_batches(
 # ---------------------------------------------------------------- what belongs together
 
 
-def _read_fixations(path: Path) -> pd.DataFrame:
-    table, _ = read_table(path, FIXATIONS)
+def _read_fixations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    table, made_by = read_table(path, FIXATIONS)
     try:
-        return validate_fixations(table)
+        return validate_fixations(table), made_by
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
 
 
 def _match(
-    table: pd.DataFrame, images: Path, masks: Path | None, summary: RenderSummary
+    table: pd.DataFrame,
+    images: Path,
+    masks: Path | None,
+    spec: RenderSpec,
+    summary: RenderSummary,
 ) -> list[_Source]:
     image_of = list_images(images)
     mask_of = list_images(masks) if masks is not None else {}
     orphan = next((mask_of[stem] for stem in mask_of if stem not in image_of), None)
     if orphan is not None:
         raise FormatError(f"{orphan}: no image of that name in {images}; remove or rename it")
-    placed = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & table["stimulus"].notna()
+    listed = read_lists(spec.split.files)
+    placed = _placed(table, summary)
     stem = table["stimulus"].where(placed).map(image_stem, na_action="ignore")
     looked_at = dict(tuple(table[placed].groupby(stem[placed])))
     nowhere = set(table.loc[~placed, "stimulus"].dropna()) - set(table.loc[placed, "stimulus"])
     summary.stimuli_without_position = sorted(nowhere)
     summary.stimuli_without_image = sorted(set(looked_at) - set(image_of))
     summary.images_without_gaze = sorted(set(image_of) - set(looked_at))
+    summary.split_names_unknown = sorted(set(listed) - set(image_of))
     names = sorted(set(looked_at) & set(image_of))
     if not names:
         raise GeometryError(
@@ -221,7 +254,27 @@ def _match(
             f"{_some(looked_at) or 'none'}, images {_some(image_of)}; names must match, with or "
             "without suffix"
         )
-    return [_Source(name, image_of[name], mask_of.get(name), looked_at[name]) for name in names]
+    for_test = {name for name in summary.images_without_gaze if listed.get(name) == "test"}
+    nothing = table.iloc[:0]
+    return [
+        _Source(name, image_of[name], mask_of.get(name), looked_at.get(name, nothing))
+        for name in sorted({*names, *for_test})
+    ]
+
+
+def _placed(table: pd.DataFrame, summary: RenderSummary) -> pd.Series:
+    """Tell which fixations lie on an image; the others are counted."""
+    known = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & table["stimulus"].notna()
+    x, y = table["x_im"], table["y_im"]
+    off = known & (
+        (x < 0)
+        | (y < 0)
+        | (x >= table["image_width"].astype("Float64").fillna(np.inf))
+        | (y >= table["image_height"].astype("Float64").fillna(np.inf))
+    )
+    summary.fixations_dropped["without a position"] += int((~known).sum())
+    summary.fixations_dropped["off the image"] += int(off.sum())
+    return known & ~off
 
 
 def _some(names: Mapping[str, Any], most: int = 3) -> str:
@@ -251,8 +304,8 @@ def _scan(source: _Source) -> _Scan:
         width,
         height,
         difference_hash(image),
-        _file_sha256(source.image),
-        _file_sha256(source.mask) if source.mask is not None else "",
+        file_sha256(source.image),
+        file_sha256(source.mask) if source.mask is not None else "",
     )
 
 
@@ -261,15 +314,12 @@ def _choose_splits(
 ) -> list[str]:
     names = [source.name for source in sources]
     hashes = np.stack([scan.hash for scan in scans])
-    groups = group_images(names, hashes, spec.split.group_by)
-    splits, summary.split_names_unknown = assign(names, groups, spec.split)
+    groups = group_images(names, hashes, spec.split)
+    splits = assign(names, groups, spec.split)
     summary.splits.update(splits)
+    summary.largest_group = int(np.bincount(groups).max())
+    summary.parted_groups = parted_groups(names, groups, splits)
     return splits
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digests(fixations: Path, scans: Sequence[_Scan]) -> dict[str, str]:
@@ -277,7 +327,7 @@ def _digests(fixations: Path, scans: Sequence[_Scan]) -> dict[str, str]:
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     return {
-        "fixations": _file_sha256(fixations),
+        "fixations": file_sha256(fixations),
         "images": joined(scan.image_sha256 for scan in scans),
         "masks": joined(scan.mask_sha256 or "none" for scan in scans),
     }
@@ -293,20 +343,42 @@ def _record(source: _Source, split: str, spec: RenderSpec) -> Record:
     small = resize_image(image, size)
     tracks = _tracks(source.fixations, width, height)
     mask = read_mask(source.mask) if source.mask is not None else None
-    heat = heatmap(pooled(tracks), size, spec.heatmap_sigma)
     return Record(
         name=source.name,
         split=split,
         width=width,
         height=height,
         image=small,
-        maps=_level_maps(tracks, spec, size),
-        heatmap=np.rint(heat * 255).astype(np.uint8),
-        pseudo_mask=pseudo_mask(small, tracks, spec.masks),
-        fixations=source.fixations[["x_im", "y_im", "onset_ms", "duration_ms"]].to_numpy(float),
+        **_gaze_pictures(small, tracks, spec),
+        fixations=_fixation_rows(source.fixations),
         mask=resize_mask(mask, size) if mask is not None else None,
         mask_png=encode_png(mask * np.uint8(255)) if mask is not None else b"",
     )
+
+
+def _gaze_pictures(image: UInt8, tracks: list[Track], spec: RenderSpec) -> dict[str, UInt8]:
+    """Draw maps, heatmap and pseudo-mask; where nobody looked, nothing is known."""
+    size = (spec.size_px, spec.size_px)
+    if not tracks:
+        return {
+            "maps": np.zeros((spec.tracks.levels, *size), np.uint8),
+            "heatmap": np.zeros(size, np.uint8),
+            "pseudo_mask": np.full(size, UNCERTAIN, np.uint8),
+        }
+    heat = heatmap(pooled(tracks), size, spec.masks.heatmap_sigma)
+    return {
+        "maps": _level_maps(tracks, spec, size),
+        "heatmap": np.rint(heat * 255).astype(np.uint8),
+        "pseudo_mask": pseudo_mask(image, tracks, spec.masks),
+    }
+
+
+def _fixation_rows(fixations: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Rows for the cache, ordered by track and then by order."""
+    ordered = fixations.sort_values([*_PRESENTATION, "order"])
+    track = ordered.groupby(_PRESENTATION).ngroup()
+    columns = ordered[["x_im", "y_im", "onset_ms", "duration_ms"]].assign(track=track)
+    return np.asarray(columns, np.float64)
 
 
 def _tracks(fixations: pd.DataFrame, width: int, height: int) -> list[Track]:
@@ -318,7 +390,7 @@ def _tracks(fixations: pd.DataFrame, width: int, height: int) -> list[Track]:
             trial["duration_ms"].to_numpy(float),
             width / height,
         )
-        for _, trial in fixations.sort_values("order").groupby(["subject", "recording", "trial"])
+        for _, trial in fixations.sort_values("order").groupby(_PRESENTATION)
     ]
 
 

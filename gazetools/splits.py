@@ -41,6 +41,9 @@ class SplitSpec:
     group_by : str or None
         Regular expression; images with an equal match (of group 1, if it has one) stay
         together.
+    near_duplicate_bits : int
+        Images whose difference hashes differ in at most this many bits stay together;
+        -1 looks for no near-duplicates.
     """
 
     files: tuple[Path, ...] = ()
@@ -48,6 +51,7 @@ class SplitSpec:
     test: float = 0.1
     seed: int = 0
     group_by: str | None = None
+    near_duplicate_bits: int = NEAR_DUPLICATE_BITS
 
     def __post_init__(self) -> None:
         if not (0 <= self.val < 1 and 0 <= self.test < 1 and self.val + self.test < 1):
@@ -76,7 +80,7 @@ def difference_hash(image: UInt8) -> npt.NDArray[np.uint8]:
 
 
 def group_images(
-    names: Sequence[str], hashes: npt.NDArray[np.uint8], pattern: str | None = None
+    names: Sequence[str], hashes: npt.NDArray[np.uint8], spec: SplitSpec
 ) -> npt.NDArray[np.int64]:
     """Find the groups of images that must stay together.
 
@@ -84,27 +88,39 @@ def group_images(
     ----------
     names : sequence of n str
     hashes : ndarray of uint8, shape (n, 32)
-    pattern : str or None
-        See :class:`SplitSpec`.
 
     Returns
     -------
     ndarray of int64, shape (n,)
         Position of the first member of each image's group.
+
+    Raises
+    ------
+    ConfigError
+        The pattern of `spec` matches no name at all.
     """
     group = np.arange(len(names))
     for i in range(1, len(names)):
         bits = np.bitwise_count(hashes[:i] ^ hashes[i]).sum(axis=1)
-        for j in np.unique(group[:i][bits <= NEAR_DUPLICATE_BITS]):
+        for j in np.unique(group[:i][bits <= spec.near_duplicate_bits]):
             _join(group, i, int(j))
-    if pattern is not None:
-        first_of: dict[str, int] = {}
-        for i, name in enumerate(names):
-            match = re.search(pattern, name)
-            key = match and match.group(1 if match.re.groups else 0)
-            if key is not None:
-                _join(group, i, first_of.setdefault(key, i))
+    if spec.group_by is not None:
+        _join_by_pattern(group, names, spec.group_by)
     return group
+
+
+def _join_by_pattern(group: npt.NDArray[np.int64], names: Sequence[str], pattern: str) -> None:
+    first_of: dict[str, int] = {}
+    for i, name in enumerate(names):
+        match = re.search(pattern, name)
+        key = match and match.group(1 if match.re.groups else 0)
+        if key is not None:
+            _join(group, i, first_of.setdefault(key, i))
+    if not first_of:
+        raise ConfigError(
+            f"group pattern {pattern!r} matches no name, such as {names[0]!r}; nothing would be "
+            "kept together"
+        )
 
 
 def _join(group: npt.NDArray[np.int64], i: int, j: int) -> None:
@@ -112,17 +128,22 @@ def _join(group: npt.NDArray[np.int64], i: int, j: int) -> None:
     group[group == high] = low
 
 
-def assign(
-    names: Sequence[str], group: npt.NDArray[np.int64], spec: SplitSpec
-) -> tuple[list[str], list[str]]:
-    """Give every image its split.
+def parted_groups(
+    names: Sequence[str], group: npt.NDArray[np.int64], splits: Sequence[str]
+) -> list[str]:
+    """Name the first image of each group whose members are in more than one split.
 
-    Returns
-    -------
-    splits : list of str
-        "train", "val", "test", or "none" for an image that no given file lists.
-    unknown : list of str
-        Names in split files that are no image here.
+    Drawn splits never part a group; given lists may.
+    """
+    of_group: dict[int, set[str]] = {}
+    for number, split in zip(group.tolist(), splits, strict=True):
+        if split in NAMES:
+            of_group.setdefault(number, set()).add(split)
+    return [names[number] for number, found in of_group.items() if len(found) > 1]
+
+
+def assign(names: Sequence[str], group: npt.NDArray[np.int64], spec: SplitSpec) -> list[str]:
+    """Give every image its split: train, val, test, or "none" if no given file lists it.
 
     Raises
     ------
@@ -133,12 +154,12 @@ def assign(
         splits = np.full(len(names), "train", dtype="<U5")
         _draw(splits, group, "test", spec.test * len(names), spec.seed)
         _draw(splits, group, "val", spec.val * len(names), spec.seed)
-        return splits.tolist(), []
-    listed = _read_lists(spec.files)
+        return [str(split) for split in splits]
+    listed = read_lists(spec.files)
     splits = np.array([listed.get(name, "none") for name in names], dtype="<U5")
     if "train" in splits and "val" not in {file.stem for file in spec.files}:
         _draw(splits, group, "val", spec.val * int((splits == "train").sum()), spec.seed)
-    return splits.tolist(), sorted(set(listed) - set(names))
+    return [str(split) for split in splits]
 
 
 def _draw(
@@ -160,7 +181,16 @@ def _draw(
     splits[np.isin(group, drawn)] = name
 
 
-def _read_lists(files: Sequence[Path]) -> Mapping[str, str]:
+def read_lists(files: Sequence[Path]) -> Mapping[str, str]:
+    """Read split files into a mapping of image name, without suffix, to split.
+
+    Raises
+    ------
+    FormatError
+        A file is missing.
+    ConfigError
+        A name is listed in two files.
+    """
     listed: dict[str, str] = {}
     for file in files:
         if not file.is_file():

@@ -98,7 +98,7 @@ class Schema:
 
 
 _WHO = (
-    Column("recording", "str", "", "name of the recording; unique within a table"),
+    Column("recording", "str", "", "name of the recording; unique with the subject"),
     Column("subject", "str", "", "participant who looked"),
     Column("trial", "int64", "", "presentation within the recording, from 1; 0 between"),
     Column("stimulus", "str", "", "name of what was shown", nullable=True),
@@ -109,7 +109,7 @@ SAMPLES = Schema(
     (
         *_WHO,
         Column("tracker_time_us", "int64", "us", "the tracker's own clock, as exported"),
-        Column("t_ms", "float64", "ms", "time from trial start"),
+        Column("t_ms", "float64", "ms", "time from where the first sample of the trial begins"),
         Column("x_px", "float64", "screen px", "gaze, average of the eyes", nullable=True),
         Column("y_px", "float64", "screen px", "gaze, average of the eyes", nullable=True),
         *(

@@ -1,7 +1,6 @@
-"""The settings of one training run: checked when made; TOML in, JSON in and out."""
+"""The settings of one training run: checked when made; TOML in, plain types in and out."""
 
 import dataclasses
-import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -187,15 +186,6 @@ class TrainConfig:
         _check_known(settings)
         return cls(**settings)
 
-    def to_json(self) -> str:
-        """Return all settings as indented JSON."""
-        return json.dumps(self.to_dict(), indent=2)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Undo :meth:`to_json`."""
-        return cls.from_dict(json.loads(text))
-
 
 _KIND_NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 _FIELDS = tuple(field.name for field in dataclasses.fields(TrainConfig))
@@ -276,11 +266,13 @@ tiny
 """
 
 
-def default_preset() -> str:
-    """Return "paper" where there is a CUDA device, else "laptop"."""
-    import torch  # heavy: settings are read by --help too
+def default_preset(device: str = "auto") -> str:
+    """Return "paper" for a CUDA device, else "laptop"; "auto" is CUDA where there is one."""
+    if device == "auto":
+        import torch  # heavy: settings are read by --help too
 
-    return "paper" if torch.cuda.is_available() else "laptop"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return "paper" if device.startswith("cuda") else "laptop"
 
 
 def from_toml(path: Path) -> TrainConfig:

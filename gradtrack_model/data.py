@@ -7,7 +7,7 @@ other numbers of workers, sees the same batches.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from gazetools.cache import Cache, open_cache
-from gazetools.errors import TrainingError
+from gazetools.errors import GazeToolsError, TrainingError
 from gazetools.images import UInt8, resize_image, resize_mask
 from gradtrack_model.config import TrainConfig
 
@@ -316,27 +316,50 @@ class _Batches(Sampler[list[Key]]):
         return len(self.iterations)
 
 
+class _Unraised(Dataset[RawBatch | GazeToolsError]):
+    """Returns errors instead of raising them: loader workers would add a traceback to each."""
+
+    def __init__(self, dataset: CacheDataset) -> None:
+        self.dataset = dataset
+
+    def __getitems__(self, keys: Sequence[Key]) -> RawBatch | GazeToolsError:
+        try:
+            return self.dataset.__getitems__(keys)
+        except GazeToolsError as error:
+            return error
+
+
+def _raising(loader: Iterable[RawBatch | GazeToolsError]) -> Iterator[RawBatch]:
+    for raw in loader:
+        if isinstance(raw, GazeToolsError):
+            raise raw
+        yield raw
+
+
 def _as_it_is(raw: Any) -> Any:
     return raw
 
 
 def raw_batches(
     dataset: CacheDataset, batch_size: int, iterations: range, *, workers: int = 0
-) -> DataLoader[RawBatch]:
-    """Return a loader of the batches of some iterations; :meth:`CacheDataset.finish` ends them.
+) -> Iterator[RawBatch]:
+    """Return the batches of some iterations, one by one; :meth:`CacheDataset.finish` ends them.
 
     Raises
     ------
     TrainingError
         The split is empty.
+    CacheError
+        When a batch is asked for whose bytes are damaged.
     """
     if not len(dataset):
         raise TrainingError(f"{dataset.path}: split {dataset.split!r} has no items")
-    return DataLoader(
-        dataset,
+    loader = DataLoader(
+        _Unraised(dataset),
         batch_sampler=_Batches(dataset, batch_size, iterations),
         collate_fn=_as_it_is,
         num_workers=workers,
         # its own generator: loading must not touch the random state of the caller
         generator=torch.Generator().manual_seed(dataset.seed),
     )
+    return _raising(loader)

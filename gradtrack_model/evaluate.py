@@ -82,12 +82,11 @@ def evaluate(
     *,
     cache_path: Path | None = None,
     split: str = "test",
-    checkpoints: Sequence[str] = runs.CHECKPOINTS,
     device: str = "auto",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Measure checkpoints of a run on one split of a cache.
+    """Measure both checkpoints of a run on one split of a cache.
 
     Logits are resized bilinearly to the original size of each reference mask; foreground is
     above 0; Dice and IoU are taken per image and averaged.
@@ -102,44 +101,81 @@ def evaluate(
     cache_path : Path, optional
         By default the cache that the run was trained on.
     split : {"test", "val", "train", "none"}
-    checkpoints : sequence of str
-        Out of "best" and "last".
     progress : callable, optional
         Called with the number of images done and their total.
 
     Raises
     ------
     TrainingError
-        The run, a checkpoint, or reference masks in the split are missing.
+        The run, a checkpoint, or reference masks in the split are missing, or the split of
+        another cache holds items that the run was trained or selected on.
     CacheError
         The cache has gone, was changed since training, or is damaged.
     OutputError
         An evaluation of this split exists already, or cannot be written.
     """
-    run_folder, info = Path(run_folder), runs.read_run(Path(run_folder))
-    names = tuple(dict.fromkeys(checkpoints))
-    folder = _evaluation_folder(run_folder, split, names, overwrite)
-    chosen = runs.pick_device(device)
+    run_folder = Path(run_folder)
+    info, chosen = runs.read_run(run_folder), runs.pick_device(device)
     runs.use_available_cores()
-    loaded = [runs.load_checkpoint(run_folder, name, chosen) for name in names]
-    with runs.open_run_cache(info, cache_path) as cache:
-        indices = cache.indices(split)
-        masked = np.array([i for i in indices if cache.items[i].has_mask], np.int64)
-        if not len(masked):
-            raise TrainingError(
-                f"{cache.path}: {len(indices)} items in split {split!r}, none with a reference "
-                "mask; render with masks and a split to evaluate"
-            )
+    loaded = {name: runs.load_checkpoint(run_folder, name, chosen) for name in runs.CHECKPOINTS}
+    with runs.open_run_cache(info, cache_path, split) as cache:
+        masked = _with_masks(cache, split)
+        folder = _evaluation_folder(run_folder, split, overwrite)
         heat = _score_heatmaps(cache, masked)
+        tell = _counting(progress, len(loaded) * len(masked))
         results, files = [], []
-        for position, (name, trained) in enumerate(zip(names, loaded, strict=True)):
-            done = position * len(masked)
-            total = len(names) * len(masked)
-            tell = _offset(progress, done, total)
+        for name, trained in loaded.items():
             scores, pictures = _score_checkpoint(trained, cache, masked, heat, tell)
             results.append(_summarise(name, trained.iteration, scores))
             summary = _to_json(results[-1], cache, split, info, heat)
             files += _write(folder, f"{split}_{name}", scores, summary, pictures, overwrite)
+        without_mask = len(cache.indices(split)) - len(masked)
+    return _report(split, info, results, heat, without_mask, files)
+
+
+def _with_masks(cache: Cache, split: str) -> npt.NDArray[np.int64]:
+    indices = cache.indices(split)
+    masked = np.array([i for i in indices if cache.items[i].has_mask], np.int64)
+    if not len(masked):
+        raise TrainingError(
+            f"{cache.path}: {len(indices)} items in split {split!r}, none with a reference "
+            "mask; render with masks and a split to evaluate"
+        )
+    return masked
+
+
+def _evaluation_folder(run_folder: Path, split: str, overwrite: bool) -> Path:
+    folder = run_folder / "evaluation"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    for name in runs.CHECKPOINTS:
+        check_output(folder / f"{split}_{name}.csv", overwrite=overwrite)
+    return folder
+
+
+def _counting(progress: Callable[[int, int], None] | None, total: int) -> Callable[[int], None]:
+    """Return a function that is told how many more images are done."""
+    done = 0
+
+    def tell(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(done, total)
+
+    return tell
+
+
+def _report(
+    split: str,
+    info: runs.RunInfo,
+    results: Sequence[CheckpointScores],
+    heat: dict[int, float],
+    without_mask: int,
+    files: Sequence[Path],
+) -> Report:
     gazed = [value for value in heat.values() if not math.isnan(value)]
     return Report(
         split=split,
@@ -147,30 +183,9 @@ def evaluate(
         checkpoints=tuple(results),
         heatmap_dice=statistics.fmean(gazed) if gazed else None,
         heatmap_n=len(gazed),
-        without_mask=len(indices) - len(masked),
+        without_mask=without_mask,
         files=tuple(files),
     )
-
-
-def _evaluation_folder(run_folder: Path, split: str, names: Sequence[str], overwrite: bool) -> Path:
-    folder = run_folder / "evaluation"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
-    for name in names:
-        check_output(folder / f"{split}_{name}.csv", overwrite=overwrite)
-    return folder
-
-
-def _offset(
-    progress: Callable[[int, int], None] | None, done: int, total: int
-) -> Callable[[int], None]:
-    def tell(more: int) -> None:
-        if progress is not None:
-            progress(done + more, total)
-
-    return tell
 
 
 # ---------------------------------------------------------------- scoring
@@ -215,7 +230,7 @@ def _score_checkpoint(
             scores.append(score)
             worst.append(Picture(score.name, score.dice, image, reference > 0, prediction))
         worst = sorted(worst, key=lambda picture: picture.dice)[:GALLERY_SIZE]
-        tell(start + len(some))
+        tell(len(some))
     return scores, worst
 
 

@@ -1,7 +1,7 @@
 """predict(): masks for new images, from the image alone."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ BATCH = 8
 
 def predict(
     run_folder: Path,
-    images: Path | Sequence[Path],
+    images: Sequence[Path],
     out_folder: Path,
     *,
     checkpoint: str = "best",
@@ -41,8 +41,8 @@ def predict(
     ----------
     run_folder : Path
         Folder of a finished training run.
-    images : Path or sequence of Path
-        A folder of images, or image files.
+    images : sequence of Path
+        Image files, folders of them, or both.
     out_folder : Path
         Masks go here under the stem of their image; made if it does not exist.
     checkpoint : {"best", "last"}
@@ -63,41 +63,52 @@ def predict(
     TrainingError
         The run or its checkpoint is missing or damaged.
     """
-    by_stem = _by_stem(images)
-    targets = {stem: Path(out_folder) / f"{stem}.png" for stem in by_stem}
-    _check_targets(targets.values(), by_stem.values(), overwrite)
+    sources = _by_stem(images)
+    targets = {stem: Path(out_folder) / f"{stem}.png" for stem in sources}
+    _check_targets(targets.values(), sources.values(), overwrite)
     use_available_cores()
     trained = load_checkpoint(run_folder, checkpoint, pick_device(device))
-    paths = list(by_stem.items())
     try:
         Path(out_folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".predict-", dir=out_folder) as temporary:
-            for start in range(0, len(paths), BATCH):
-                some = paths[start : start + BATCH]
-                masks = segment(trained, [read_image(path) for _, path in some])
-                for (stem, _), mask in zip(some, masks, strict=True):
-                    png = encode_png(mask.astype(np.uint8) * 255)
-                    (Path(temporary) / f"{stem}.png").write_bytes(png)
-                if progress is not None:
-                    progress(start + len(some), len(paths))
+            _write_masks(trained, sources, Path(temporary), progress)
             for stem, target in targets.items():
                 (Path(temporary) / f"{stem}.png").replace(target)
     except OSError as error:
-        raise OutputError(f"{out_folder}: cannot be written ({error.strerror})") from error
+        reason = error.strerror or error
+        raise OutputError(f"{out_folder}: cannot be written ({reason})") from error
     return list(targets.values())
 
 
-def _by_stem(images: Path | Sequence[Path]) -> dict[str, Path]:
-    if isinstance(images, (str, Path)):
-        return list_images(Path(images))
+def _write_masks(
+    trained: Checkpoint,
+    sources: Mapping[str, Path],
+    folder: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    left = list(sources.items())
+    for start in range(0, len(left), BATCH):
+        some = left[start : start + BATCH]
+        masks = segment(trained, [read_image(path) for _, path in some])
+        for (stem, _), mask in zip(some, masks, strict=True):
+            (folder / f"{stem}.png").write_bytes(encode_png(mask.astype(np.uint8) * 255))
+        if progress is not None:
+            progress(start + len(some), len(left))
+
+
+def _by_stem(images: Sequence[Path]) -> dict[str, Path]:
     by_stem: dict[str, Path] = {}
-    for path in map(Path, images):
-        if path.stem in by_stem:
-            raise FormatError(
-                f"{path}: {by_stem[path.stem]} has the same stem, their masks would have the "
-                "same name; predict them into different folders"
-            )
-        by_stem[path.stem] = path
+    for given in map(Path, images):
+        if not given.exists():
+            raise FormatError(f"{given}: no such file or folder; expected images")
+        found = list_images(given) if given.is_dir() else {given.stem: given}
+        for stem, path in found.items():
+            if stem in by_stem and not path.samefile(by_stem[stem]):
+                raise FormatError(
+                    f"{path}: {by_stem[stem]} has the same stem, their masks would have the "
+                    "same name; predict them into different folders"
+                )
+            by_stem[stem] = path
     if not by_stem:
         raise FormatError("no image given; expected at least one")
     return by_stem

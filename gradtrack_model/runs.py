@@ -2,7 +2,8 @@
 
 ::
 
-    config.json          settings, cache, versions (format "gradtrack-run", version 1)
+    config.json          settings, cache, names of the items that training and selection saw,
+                         versions (format "gradtrack-run", version 2)
     metrics.csv          one row per validation
     best.safetensors     weights of the best validation; the metadata tell of it
     last.safetensors     weights of the last iteration
@@ -36,8 +37,10 @@ from gazetools.files import replacing
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.methods import METHODS
 
-FORMAT, VERSION = "gradtrack-run", 1
+FORMAT, VERSION = "gradtrack-run", 2
 CHECKPOINTS = ("best", "last")
+SEEN = ("train", "val")
+"""Splits that training reads: the first to learn from, the second to choose a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,28 @@ class CacheFacts:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What config.json says: settings, cache, and on what the best checkpoint was chosen."""
+    """What config.json says of a run.
+
+    Attributes
+    ----------
+    config : TrainConfig
+    cache : CacheFacts
+    selected_on : str
+        What the best checkpoint was chosen on.
+    items : dict of str to list of str
+        Names of the items of the splits in SEEN, sorted: no other split may be measured on them.
+    """
 
     config: TrainConfig
     cache: CacheFacts
     selected_on: str
+    items: dict[str, list[str]]
+
+    @classmethod
+    def of(cls, config: TrainConfig, cache: Cache, selected_on: str) -> "RunInfo":
+        """Take what there is to know from settings and an open cache."""
+        items = {split: sorted(_names(cache, split)) for split in SEEN}
+        return cls(config, CacheFacts.of(cache), selected_on, items)
 
 
 @dataclass(frozen=True)
@@ -119,6 +139,20 @@ def placed(model: nn.Module, device: torch.device, config: TrainConfig) -> nn.Mo
 # ---------------------------------------------------------------- config.json
 
 
+def check_new(folder: Path) -> None:
+    """Refuse early what :func:`write_run` would refuse.
+
+    Raises
+    ------
+    OutputError
+        The folder holds a run already.
+    """
+    if (folder / "config.json").exists():
+        raise OutputError(
+            f"{folder}: holds a run already; resume it (--resume) or choose another folder"
+        )
+
+
 def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device) -> None:
     """Write config.json of a new run.
 
@@ -127,10 +161,7 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
     OutputError
         The folder holds a run already, or cannot be written.
     """
-    if (folder / "config.json").exists():
-        raise OutputError(
-            f"{folder}: holds a run already; resume it (--resume) or choose another folder"
-        )
+    check_new(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -143,6 +174,7 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
         "selected_on": info.selected_on,
         "parameters": parameters,
         "environment": _environment(device),
+        "items": info.items,
     }
     write_json(folder / "config.json", content)
 
@@ -182,10 +214,14 @@ def read_run(folder: Path) -> RunInfo:
         if (content["format"], content["version"]) != (FORMAT, VERSION):
             raise TrainingError(
                 f"{path}: {content['format']} version {content['version']}, expected "
-                f"{FORMAT} version {VERSION}"
+                f"{FORMAT} version {VERSION}; train again"
             )
-        config = TrainConfig.from_dict(content["config"])
-        return RunInfo(config, CacheFacts(**content["cache"]), content["selected_on"])
+        return RunInfo(
+            TrainConfig.from_dict(content["config"]),
+            CacheFacts(**content["cache"]),
+            content["selected_on"],
+            {split: list(map(str, content["items"][split])) for split in SEEN},
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}); train again") from error
 
@@ -214,24 +250,43 @@ def check_same_run(folder: Path, info: RunInfo) -> None:
         )
 
 
-def open_run_cache(info: RunInfo, cache_path: Path | None) -> Cache:
-    """Open the cache that a run was trained on, or the one given.
+def open_run_cache(info: RunInfo, cache_path: Path | None, split: str) -> Cache:
+    """Open the cache that a run was trained on, or the one given, to measure the run on a split.
 
     Raises
     ------
     CacheError
         The run's cache has gone or was changed since.
+    TrainingError
+        The split holds items that the run has seen as those of another split.
     """
-    if cache_path is not None:
-        return open_cache(cache_path)
-    cache = open_cache(Path(info.cache.path))
-    if cache.sha256 != info.cache.sha256:
+    cache = open_cache(Path(info.cache.path) if cache_path is None else cache_path)
+    try:
+        if cache_path is None and cache.sha256 != info.cache.sha256:
+            raise CacheError(
+                f"{cache.path}: is not the cache that the run was trained on (SHA-256 differs); "
+                "render it as it was, or train again"
+            )
+        _check_unseen(info, cache, split)
+    except (CacheError, TrainingError):
         cache.close()
-        raise CacheError(
-            f"{info.cache.path}: is not the cache that the run was trained on (SHA-256 differs); "
-            "name a cache to evaluate on it all the same"
-        )
+        raise
     return cache
+
+
+def _check_unseen(info: RunInfo, cache: Cache, split: str) -> None:
+    seen = {name for other in SEEN if other != split for name in info.items[other]}
+    leaked = [name for name in _names(cache, split) if name in seen]
+    if leaked:
+        raise TrainingError(
+            f"{cache.path}: {len(leaked)} items of split {split!r} were trained or selected on "
+            f"(first: {leaked[0]!r}); name a cache of images that are new to the run, under names "
+            "that are new to it too"
+        )
+
+
+def _names(cache: Cache, split: str) -> list[str]:
+    return [cache.items[index].name for index in cache.indices(split)]
 
 
 # ---------------------------------------------------------------- tables

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -22,6 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gazetools.cache import Cache, open_cache
 from gazetools.errors import TrainingError
+from gazetools.files import uninterrupted
 from gradtrack_model import runs
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Augmentation, Batch, CacheDataset, RawBatch, raw_batches
@@ -97,7 +98,7 @@ def fit(
         Processes that read batches; 0 is best where the split fits in memory.
     progress : callable, optional
         Called after each iteration. If it raises KeyboardInterrupt, or on Ctrl-C, the state is
-        saved and the run can be resumed.
+        saved and the run can be resumed. Until a run folder is made there is nothing to resume.
 
     Raises
     ------
@@ -108,33 +109,48 @@ def fit(
     OutputError
         The run folder holds a run already, or cannot be written.
     """
-    run_folder, method = Path(run_folder), METHODS[config.method]
+    run_folder = Path(run_folder)
+    if not resume:
+        runs.check_new(run_folder)
     chosen = runs.pick_device(device)
     runs.use_available_cores()
+    info, validation = _look_at(cache_path, config)
+    if resume:
+        runs.check_same_run(run_folder, info)
+    trainer = Trainer(config, METHODS[config.method], chosen)
+    with closing(_training_items(cache_path, config)) as dataset:
+        _start(trainer, run_folder, info, resume)
+        _run(trainer, dataset, validation, run_folder, info, workers, progress)
+    return _finish(trainer, run_folder, info)
+
+
+def _look_at(cache_path: Path, config: TrainConfig) -> tuple[runs.RunInfo, Validation]:
+    """Read the validation items, and what a run remembers of its cache."""
     with open_cache(cache_path) as cache:
         _check_trainable(cache, config)
         validation = Validation(cache, config)
-        info = runs.RunInfo(config, runs.CacheFacts.of(cache), validation.selected_on)
-    if resume:
-        runs.check_same_run(run_folder, info)
-    trainer = Trainer(config, method, chosen)
-    if not resume:
-        runs.write_run(run_folder, info, trainer.parameters, chosen)
-    elif (run_folder / "last.pt").is_file():
-        trainer.restore(runs.load_state(run_folder / "last.pt"))
-    dataset = CacheDataset(
+        return runs.RunInfo.of(config, cache, validation.selected_on), validation
+
+
+def _training_items(cache_path: Path, config: TrainConfig) -> CacheDataset:
+    return CacheDataset(
         cache_path,
         "train",
-        fields=method.fields(config),
+        fields=METHODS[config.method].fields(config),
         size_px=config.size_px,
         augment=Augmentation.of(config),
         seed=config.seed,
     )
-    try:
-        _run(trainer, dataset, validation, run_folder, info, workers, progress)
-    finally:
-        dataset.close()
-    return _finish(trainer, run_folder, info)
+
+
+def _start(trainer: "Trainer", run_folder: Path, info: runs.RunInfo, resume: bool) -> None:
+    """Make the run folder with a first state, or take up the state that lies in it."""
+    if not resume:
+        with uninterrupted():
+            runs.write_run(run_folder, info, trainer.parameters, trainer.device)
+            trainer.save(run_folder)
+    elif (run_folder / "last.pt").is_file():
+        trainer.restore(runs.load_state(run_folder / "last.pt"))
 
 
 def _run(
@@ -357,7 +373,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.iteration)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.amp == "bf16"):
-            loss, parts = self.method.loss(self.runner, batch, self.config, self.iteration)
+            loss, parts = self.method.loss(self.runner, batch, self.config)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.grad_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)

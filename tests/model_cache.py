@@ -52,7 +52,7 @@ def _record(index: int, split: str, name: str, spec: CacheSpec, with_mask: bool)
         maps=np.round(255 * np.array(levels)).astype(np.uint8),
         heatmap=heatmap,
         pseudo_mask=pseudo,
-        fixations=np.array([[centre[0] * width, centre[1] * height, 0.0, 300.0]]),
+        fixations=np.array([[centre[0] * width, centre[1] * height, 0.0, 300.0, 0.0]]),
         mask=mask if with_mask else None,
         mask_png=encode_png(original * 255) if with_mask else b"",
     )

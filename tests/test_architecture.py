@@ -13,8 +13,10 @@ PACKAGES = {"gazetools": "gazetools", "gradtrack_model": "gradtrack_model", "cli
 FLOORS = (
     {"errors"},
     {"files"},
-    {"tables", "geometry", "images", "kernels"},
+    {"tables", "geometry", "images", "kernels", "timeline"},
+    {"trials"},
     {"readers", "events", "tracks", "maps", "masks", "cache", "splits", "synthetic"},
+    {"placing"},
     {"ingestion", "rendering", "figures"},
 )
 """Parts of gazetools; each knows the floors below its own, and those named in SIDEWAYS."""

@@ -42,7 +42,7 @@ def random_record(seed, spec, *, with_mask=True):
         maps=picture(spec.levels, *plane),
         heatmap=picture(*plane),
         pseudo_mask=picture(*plane),
-        fixations=rng.uniform(-5, 500, (seed % 3, 4)),
+        fixations=rng.uniform(-5, 500, (seed % 3, 5)),
         mask=picture(*plane) // 128 if with_mask else None,
         mask_png=encode_png(original * np.uint8(255)) if with_mask else b"",
     )
@@ -278,7 +278,7 @@ FORGERIES = {
         "split 'dev'",
     ),
     "short list": (
-        lambda p: forge(p, "fixations", data=np.zeros((5, 4)), chunks=(5, 4)),
+        lambda p: forge(p, "fixations", data=np.zeros((5, 5)), chunks=(5, 5)),
         "holds .* and 5",
     ),
 }
@@ -351,7 +351,7 @@ def test_groups_are_refused(golden):
     ("name", "shape", "chunks"),
     [
         ("index", (1 << 40,), (1 << 16,)),
-        ("fixations", (1 << 36, 4), (1 << 11, 4)),
+        ("fixations", (1 << 36, 5), (1 << 11, 5)),
         ("mask_png", (1 << 40,), (1 << 16,)),
         ("images", (1 << 30, 8, 8, 3), (1, 8, 8, 3)),
     ],
@@ -447,7 +447,7 @@ FULL_DISK = """
             for i in range(12):
                 maps = noise(2, *plane)
                 writer.add(Record(str(i), "train", 64, 64, noise(*plane, 3), maps, maps[0],
-                                  maps[1], np.ones((5, 4))))
+                                  maps[1], np.ones((5, 5))))
     except OutputError as error:
         sys.exit(str(error))
 """

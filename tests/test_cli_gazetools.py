@@ -129,6 +129,37 @@ def test_the_summary_says_what_was_asked(small_cohort, lab):
         assert expected in text
 
 
+def test_the_summary_tells_of_cuts_and_of_assumed_eyes(lab):
+    sheet = prolab().without(lambda name: name.startswith("Eye position"))
+    for row in sheet.rows[8:122]:
+        row[sheet.index("Presented Media name")] = "second.jpg"
+    sheet.write(lab / "export.tsv")
+    assert_refused(run("ingest", "export.tsv"), "no eye positions .*--screen.*--events vendor")
+    text = run("ingest", "export.tsv", "--screen", "1920x1080:528x297:650").stdout
+    for expected in (
+        "2 tobii-prolab (eyes assumed at the screen's axis)",
+        "1 across a change of stimulus",
+        "1 cut short by a change of stimulus",
+    ):
+        assert expected in text
+
+
+def test_samples_are_kept_only_for_their_table(export, lab, monkeypatch):
+    from gazetools import ingestion
+
+    asked = []
+    ingest = ingestion.ingest
+
+    def watched(*arguments, keep_samples):
+        asked.append(keep_samples)
+        return ingest(*arguments, keep_samples=keep_samples)
+
+    monkeypatch.setattr(ingestion, "ingest", watched)
+    assert run("ingest", "export.tsv").exit_code == 0
+    assert run("ingest", "export.tsv", "--overwrite", "--samples", "s.parquet").exit_code == 0
+    assert asked == [False, True]
+
+
 def test_json_is_json(export, lab):
     result = run("ingest", "export.tsv", "--json")
     facts = json.loads(result.stdout, parse_constant=pytest.fail)
@@ -287,7 +318,7 @@ def test_one_bad_file_among_good_ones_is_named(export, lab):
 
 
 def test_an_error_of_many_lines_becomes_one(export, lab, monkeypatch):
-    def ingest(*_):
+    def ingest(*_, **__):
         from gazetools.errors import FormatError
 
         raise FormatError("first\nsecond")
@@ -297,7 +328,7 @@ def test_an_error_of_many_lines_becomes_one(export, lab, monkeypatch):
 
 
 def test_a_bug_keeps_its_traceback(export, lab, monkeypatch):
-    monkeypatch.setattr("gazetools.ingestion.ingest", lambda *_: 1 / 0)
+    monkeypatch.setattr("gazetools.ingestion.ingest", lambda *_, **__: 1 / 0)
     assert isinstance(run("ingest", "export.tsv").exception, ZeroDivisionError)
 
 

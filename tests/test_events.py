@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazetools.kernels import events as kernels
 from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.events import IVT, PROFILES, Events, detect, fixations
 from gazetools.events.ivt import (
@@ -21,7 +20,8 @@ from gazetools.events.ivt import (
     UNCLASSIFIED,
     velocity_window_samples,
 )
-from gazetools.events.timeline import timeline
+from gazetools.kernels import events as kernels
+from gazetools.timeline import timeline
 
 PROLAB = PROFILES["tobii-prolab"]
 INTERVAL_US = 8333

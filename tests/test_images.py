@@ -20,7 +20,6 @@ from gazetools.images import (
     read_mask,
     resize_image,
     resize_mask,
-    tile_pictures,
 )
 
 
@@ -74,13 +73,33 @@ def test_colours_are_rgb(tmp_path):
     assert read_image(tmp_path / "a.png").flags.c_contiguous
 
 
-def test_grey_and_sixteen_bit_images_become_rgb(tmp_path):
-    deep = np.linspace(0, 65535, 20 * 30).reshape(20, 30).astype(np.uint16)
-    for name, image in (("g.png", np.full((20, 30), 90, np.uint8)), ("d.png", deep)):
-        (tmp_path / name).write_bytes(encoded(".png", image))
-        found = read_image(tmp_path / name)
-        assert (found.shape, found.dtype) == ((20, 30, 3), np.uint8)
-    assert found.max() == 255
+def test_grey_images_become_rgb(tmp_path):
+    (tmp_path / "g.png").write_bytes(encoded(".png", np.full((20, 30), 90, np.uint8)))
+    found = read_image(tmp_path / "g.png")
+    assert (found.shape, found.dtype) == ((20, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_more_than_eight_bits_are_refused(tmp_path, read):
+    # 12-bit values in a 16-bit file would come out almost black
+    deep = np.linspace(0, 4095, 20 * 30).reshape(20, 30).astype(np.uint16)
+    (tmp_path / "d.png").write_bytes(encoded(".png", deep))
+    with pytest.raises(FormatError, match=r"d\.png: holds uint16 values, expected 8 bits"):
+        read(tmp_path / "d.png")
+
+
+@pytest.mark.parametrize("labels", [(0, 1), (0, 1, 2), (1,), (0, 100)])
+def test_masks_that_would_be_all_background_are_refused(tmp_path, labels):
+    mask = np.resize(np.array(labels, np.uint8), (20, 30))
+    (tmp_path / "m.png").write_bytes(encoded(".png", mask))
+    with pytest.raises(FormatError, match=r"m\.png: a mask whose highest value is"):
+        read_mask(tmp_path / "m.png")
+
+
+def test_noise_of_an_empty_jpeg_mask_is_background(tmp_path):
+    noisy = np.random.default_rng(0).integers(0, 9, (20, 30)).astype(np.uint8)
+    (tmp_path / "m.jpg").write_bytes(encoded(".jpg", noisy))
+    assert not read_mask(tmp_path / "m.jpg").any()
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
@@ -152,7 +171,7 @@ def test_label_images_are_not_taken_for_empty_masks(tmp_path, label):
     labels = np.zeros((9, 9), np.uint8)
     labels[3:6, 3:6] = label
     (tmp_path / "m.png").write_bytes(encoded(".png", labels))
-    with pytest.raises(FormatError, match=f"values 0 and {label}; .*save it with 0 and 255"):
+    with pytest.raises(FormatError, match=f"highest value is {label}; .*save it with 0 and 255"):
         read_mask(tmp_path / "m.png")
 
 
@@ -189,5 +208,4 @@ def test_pictures_and_figures_keep_their_shapes():
     assert (scanpath != image).any()
     heat = overlay_map(image, image[..., 0])
     assert join_panels([("a", scanpath), ("b", heat)]).shape == (60 + 32, 2 * 88 + 8, 3)
-    assert tile_pictures([image] * 3, columns=2).shape == (2 * 66 + 6, 2 * 86 + 6, 3)
     assert draw_scanpath(image, x[:1], y[:1], duration[:1]).shape == image.shape

@@ -1,5 +1,7 @@
 """Ingest: whose fixations, where on the image, what was dropped and why, and what is written."""
 
+import hashlib
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +11,7 @@ import pytest
 from exports import INTERVAL_US, Sheet, eyelink_report, gazemedseg, prolab
 
 from gazetools.errors import ConfigError, FormatError, GeometryError, OutputError, SchemaError
-from gazetools.geometry import Screen
+from gazetools.geometry import Placement, Screen
 from gazetools.ingestion import IngestSpec, ingest, write_tables
 from gazetools.readers import read
 from gazetools.tables import EVENTS, FIXATIONS, SAMPLES, read_table, validate_fixations
@@ -46,7 +48,7 @@ def places(ingested):
 
 @pytest.fixture(scope="module")
 def ingested(small_cohort):
-    return ingest([small_cohort.export])
+    return ingest([small_cohort.export], keep_samples=True)
 
 
 def test_fixations_are_the_true_ones(ingested, small_cohort):
@@ -80,16 +82,13 @@ def test_samples_are_those_of_the_export(ingested, small_cohort):
 
 def test_fixations_and_labelled_samples_agree(ingested):
     samples, fixations = ingested.samples, ingested.fixations
-    of = samples[samples["event"] == "fixation"].groupby(["recording", "event_index"])
-    trials = of.first()
+    of = samples[samples["event"] == "fixation"].groupby(["recording", "event_index", "trial"])
     assert len(of) == len(fixations) + ingested.summary.fixations_dropped.total()
     lengths = of["tracker_time_us"].agg(lambda time: (time.iloc[-1] - time.iloc[0]) / 1000)
     kept = fixations.set_index(["recording", "trial"])["duration_ms"].sort_index()
-    whole = pd.Series(lengths.to_numpy(), [trials.index.get_level_values(0), trials["trial"]])
+    whole = (lengths + 1000 / 120).groupby(level=["recording", "trial"]).sum()
     np.testing.assert_allclose(
-        kept.groupby(level=[0, 1]).sum(),
-        (whole + 1000 / 120).groupby(level=[0, 1]).sum(),
-        rtol=0.02,
+        kept.groupby(level=[0, 1]).sum(), whole.loc[whole.index.isin(kept.index)], rtol=0.02
     )
 
 
@@ -134,14 +133,15 @@ def test_auto_detects_where_there_are_samples(export):
 
 
 def test_the_vendors_own(export):
-    found = ingest([export], IngestSpec(events="vendor"))
+    found = ingest([export], IngestSpec(events="vendor"), keep_samples=True)
+    assert found.fixations["onset_ms"].tolist() == [0, 61 * INTERVAL_US / 1000]
     assert found.fixations["duration_ms"].tolist() == [492, 492]
     assert set(found.fixations["source"]) == {"vendor:tobii-prolab"}
     assert set(found.samples["event"]) <= set(EVENTS)
 
 
 def test_auto_takes_ready_made_fixations(tmp_path):
-    found = ingest([gazemedseg().write(tmp_path / "g.csv")])
+    found = ingest([gazemedseg().write(tmp_path / "g.csv")], keep_samples=True)
     assert found.samples.empty
     assert found.summary.source == {"vendor": 4}
 
@@ -160,12 +160,12 @@ def test_vendor_needs_labels(tmp_path):
 
 def test_without_eye_positions_the_vendors_fixations_still_serve(tmp_path):
     bare = prolab().without(lambda name: name.startswith("Eye position")).write(tmp_path / "e.tsv")
-    with pytest.raises(GeometryError, match=r"e\.tsv: no eye positions.*vendor's own fixations"):
+    with pytest.raises(GeometryError, match=r"e\.tsv: no eye positions.*--screen.*--events vendor"):
         ingest([bare])
     found = ingest([bare], IngestSpec(events="vendor"))
     assert len(found.fixations) == 2
     whole = prolab().filled("Participant name", "P02").write(tmp_path / "whole.tsv")
-    both = ingest([bare, whole], IngestSpec(events="vendor"))
+    both = ingest([bare, whole], IngestSpec(events="vendor"), keep_samples=True)
     write_tables(both, [bare, whole], tmp_path / "f.parquet", tmp_path / "s.parquet")
     samples, _ = read_table(tmp_path / "s.parquet", SAMPLES)
     assert samples["event"].isna().groupby(samples["subject"]).all().to_dict() == {
@@ -190,6 +190,45 @@ def test_without_mm_the_screen_gives_the_size_of_a_pixel(tmp_path):
     ):
         ingest([path])
     assert len(ingest([path], IngestSpec(screen=SCREEN)).fixations) == 2
+
+
+def blind(sheet, *, one_gaze=False):
+    """Leave out where the eyes were; `one_gaze`: and what each of them saw."""
+    sheet = sheet.without(lambda name: name.startswith("Eye position"))
+    if one_gaze:
+        sheet = sheet.without(lambda name: name.startswith(("Gaze point l", "Gaze point r")))
+    return sheet
+
+
+@pytest.mark.parametrize("one_gaze", [False, True])
+def test_the_screen_tells_where_the_eyes_were(one_gaze, tmp_path, export):
+    path = blind(prolab(), one_gaze=one_gaze).write(tmp_path / "e.tsv")
+    found = ingest([path], IngestSpec(screen=SCREEN), keep_samples=True)
+    known = ingest([export], IngestSpec(screen=SCREEN))
+    assert found.fixations["duration_ms"].tolist() == known.fixations["duration_ms"].tolist()
+    (source,) = set(found.fixations["source"])
+    (detector,) = set(known.fixations["source"])
+    assert source == f"{detector}:eye-at-screen-axis"
+    assert found.summary.source == {"tobii-prolab (eyes assumed at the screen's axis)": 2}
+    # what was assumed does not pass for something recorded
+    assert "left_eye_z_mm" not in found.samples or found.samples["left_eye_z_mm"].isna().all()
+
+
+def test_the_eyes_distance_matters(tmp_path):
+    sheet = blind(prolab())
+    for i, row in enumerate(sheet.rows[2:122]):
+        for name in ("Gaze point left X [DACS mm]", "Gaze point right X [DACS mm]"):
+            row[sheet.index(name)] = f"{240 + 2 * i}"  # 240 mm/s
+    path = sheet.write(tmp_path / "e.tsv")
+    near, far = (Screen(1920, 1080, 528.0, 297.0, mm) for mm in (200.0, 900.0))
+    assert len(ingest([path], IngestSpec(screen=far)).fixations) == 2
+    with pytest.raises(GeometryError, match="none was found"):
+        ingest([path], IngestSpec(screen=near))
+
+
+def test_known_eyes_are_not_moved(export):
+    spec = IngestSpec(screen=Screen(1920, 1080, 528.0, 297.0, 50.0))
+    pd.testing.assert_frame_equal(ingest([export], spec).fixations, ingest([export]).fixations)
 
 
 def test_fixations_without_a_position_are_counted(tmp_path):
@@ -343,15 +382,125 @@ def test_fixations_between_stimuli_are_dropped_and_counted(tmp_path):
     assert found.fixations["trial"].tolist() == [1]
 
 
-def test_a_fixation_belongs_to_the_trial_it_began_in(tmp_path):
+# ---------------------------------------------------------------- a change of stimulus
+
+
+def changing(at, name="second.jpg"):
+    """The export, with another stimulus, or none, from sample `at` on."""
     sheet = prolab()
-    for row in sheet.rows[32:122]:
-        row[sheet.index("Presented Media name")] = "second.jpg"
-    found = ingest([sheet.write(tmp_path / "export.tsv")]).fixations
-    assert found["trial"].tolist() == [1, 2]
-    assert found["stimulus"].tolist() == ["lesion.jpg", "second.jpg"]
-    assert found["onset_ms"].tolist()[0] == 0
-    assert abs(found["onset_ms"][1] - (60.5 - 30) * INTERVAL_US / 1000) < 10
+    for row in sheet.rows[2 + at : 122]:
+        row[sheet.index("Presented Media name")] = name
+        row[sheet.index("Presented Stimulus name")] = name
+    return sheet
+
+
+SOURCES = pytest.mark.parametrize("source", ["ivt", "vendor"])
+
+
+@SOURCES
+def test_a_fixation_is_cut_where_the_stimulus_changes(source, tmp_path):
+    sheet = changing(30)
+    # the gaze creeps on, so that each part has its own mean
+    x = sheet.index("Gaze point X [DACS px]")
+    for row in sheet.rows[32:61]:
+        row[x] = "904"
+    path = sheet.write(tmp_path / "export.tsv")
+    ingested = ingest([path], IngestSpec(events=source), keep_samples=True)
+    found, whole = ingested.fixations, ingest([prolab().write(tmp_path / "whole.tsv")])
+    assert found["trial"].tolist() == [1, 2, 2]
+    assert found["stimulus"].tolist() == ["lesion.jpg", "second.jpg", "second.jpg"]
+    assert found["order"].tolist() == [1, 1, 2]
+    assert found["onset_ms"].tolist()[:2] == [0, 0]
+    np.testing.assert_allclose(found["duration_ms"][0], 30 * INTERVAL_US / 1000)
+    assert abs(found["duration_ms"][1] - 29 * INTERVAL_US / 1000) < 10
+    np.testing.assert_allclose(found["x_px"][:2], [900, 904], atol=0.2)
+    # the second fixation begins where it began, on its trial's clock
+    later = ingest([path.with_name("whole.tsv")], IngestSpec(events=source)).fixations
+    moved = later["onset_ms"][1] - 30 * INTERVAL_US / 1000
+    np.testing.assert_allclose(found["onset_ms"][2], moved)
+    assert found["duration_ms"][2] == later["duration_ms"][1]
+    assert ingested.summary.fixations_cut == 1
+    assert whole.summary.fixations_cut == 0
+    assert sum(ingested.summary.source.values()) == ingested.summary.vendor_fixations == 2
+    # what the detector said of the samples stays
+    first = ingested.samples[ingested.samples["event_index"] == 1]
+    assert set(first.loc[first["event"] == "fixation", "trial"]) == {1, 2}
+
+
+@SOURCES
+@pytest.mark.parametrize(("samples", "kept"), [(7, False), (8, True)])
+def test_short_parts_are_dropped_and_counted(source, samples, kept, tmp_path):
+    path = changing(samples).write(tmp_path / "export.tsv")
+    found = ingest([path], IngestSpec(events=source))
+    assert found.fixations["trial"].tolist() == [1] * kept + [2, 2]
+    assert found.summary.fixations_dropped["cut short by a change of stimulus"] == 1 - kept
+    assert found.summary.fixations_cut == 1
+
+
+@SOURCES
+def test_a_part_between_stimuli_is_of_no_trial(source, tmp_path):
+    sheet = changing(30, "")
+    for row in sheet.rows[2 + 80 : 122]:
+        row[sheet.index("Presented Media name")] = "third.jpg"
+    found = ingest([sheet.write(tmp_path / "export.tsv")], IngestSpec(events=source))
+    assert found.fixations["stimulus"].tolist() == ["lesion.jpg", "third.jpg"]
+    assert found.fixations["onset_ms"].tolist() == [0, 0]
+    assert found.summary.fixations_cut == 2
+    assert found.summary.fixations_dropped["no stimulus on screen"] == 2
+
+
+def test_a_fixation_over_many_stimuli_has_many_parts(tmp_path):
+    sheet = changing(0)
+    for i, row in enumerate(sheet.rows[2:62]):
+        row[sheet.index("Presented Media name")] = f"{i // 12}.jpg"
+    found = ingest([sheet.write(tmp_path / "export.tsv")], IngestSpec(events="vendor"))
+    assert found.fixations["trial"].tolist() == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_allclose(found.fixations["duration_ms"][:4], 12 * INTERVAL_US / 1000)
+    assert found.summary.fixations_cut == 1
+
+
+@SOURCES
+def test_onset_and_duration_span_the_samples_of_a_fixation(source, small_cohort):
+    found = ingest([small_cohort.export], IngestSpec(events=source), keep_samples=True)
+    labels = "event" if source == "ivt" else "vendor_event"
+    keys = ["subject", "recording", "trial"]
+    samples = dict(list(found.samples.groupby(keys)))
+    fixations = found.fixations
+    assert (fixations["onset_ms"] >= 0).all()
+    for row in fixations.to_dict("records"):
+        trial = samples[tuple(row[key] for key in keys)]
+        end = row["onset_ms"] + row["duration_ms"]
+        during = trial[trial["t_ms"].between(row["onset_ms"], end, inclusive="left")]
+        assert set(during[labels]) == {"fixation"}
+        assert during[f"{labels}_index"].nunique() == 1
+        # half an interval out on both sides; the vendor rounds to ms
+        reach = during["t_ms"].iloc[0] - row["onset_ms"], end - during["t_ms"].iloc[-1]
+        np.testing.assert_allclose(reach, 1000 / 240, atol=0.6)
+
+
+def test_what_a_report_saw_before_its_trial_is_taken_off(tmp_path):
+    sheet = eyelink_report()
+    onset = sheet.index("CURRENT_FIX_START")
+    sheet.rows[1][onset], sheet.rows[4][onset] = "-50", "-300"
+    found = ingest([sheet.write(tmp_path / "report.txt")])
+    assert found.fixations.iloc[0][["onset_ms", "duration_ms"]].tolist() == [0, 150]
+    assert found.summary.fixations_dropped["over before the trial"] == 1
+
+
+@pytest.mark.real
+def test_fixations_of_real_exports_stay_in_their_trials(data_folder):
+    paths = sorted((data_folder / "exports" / "tobii").glob("prolab*.tsv.gz"))
+    for spec in (IngestSpec(), IngestSpec(events="vendor")):
+        found = ingest(paths, spec, keep_samples=True)
+        assert found.summary.fixations_cut == 38
+        assert found.summary.vendor_fixations == sum(found.summary.source.values()) == 379
+        assert found.summary.vendor_agreement == 1
+        keys = ["subject", "recording", "trial"]
+        length = found.samples.groupby(keys)["t_ms"].max().rename("length")
+        ends = found.fixations.join(length, on=keys)
+        over = ends["onset_ms"] + ends["duration_ms"] - ends["length"]
+        assert (found.fixations["onset_ms"] >= 0).all()
+        assert over.max() < 1000 / 240 + 0.6
 
 
 # ---------------------------------------------------------------- many files
@@ -360,13 +509,24 @@ def test_a_fixation_belongs_to_the_trial_it_began_in(tmp_path):
 def test_files_of_several_formats_together(tmp_path, export):
     others = [gazemedseg().write(tmp_path / "g.csv"), eyelink_report().write(tmp_path / "r.txt")]
     calls = []
-    found = ingest([export, *others], progress=lambda *call: calls.append(call))
+    found = ingest([export, *others], None, lambda *call: calls.append(call), keep_samples=True)
     assert calls == [(1, 3, "export.tsv"), (2, 3, "g.csv"), (3, 3, "r.txt")]
     assert found.summary.formats == {"tobii-prolab": 1, "gazemedseg": 1, "eyelink-report": 2}
     assert found.fixations["recording"].nunique() == 4
     write_tables(found, [export, *others], tmp_path / "f.parquet", tmp_path / "s.parquet")
     assert len(read_table(tmp_path / "f.parquet", FIXATIONS)[0]) == 2 + 4 + 6
     assert len(read_table(tmp_path / "s.parquet", SAMPLES)[0]) == 120
+
+
+def test_files_without_names_are_recordings_of_their_own(tmp_path):
+    sheet = prolab().filled("Participant name", "").filled("Recording name", "")
+    paths = [sheet.write(tmp_path / f"{name}.tsv") for name in "ab"]
+    found = ingest(paths)
+    assert found.fixations["recording"].tolist() == ["a", "a", "b", "b"]
+    (tmp_path / "again").mkdir()
+    paths.append(sheet.write(tmp_path / "again" / "a.tsv"))
+    with pytest.raises(SchemaError, match=r"again/a\.tsv: recording 'a' of 'unnamed' was already"):
+        ingest(paths)
 
 
 def test_the_same_recording_twice_is_refused(tmp_path, export):
@@ -403,7 +563,7 @@ def test_nothing_but_lost_eyes(tmp_path):
 
 
 def test_the_footer_tells_where_it_comes_from(export, tmp_path):
-    found = ingest([export])
+    found = ingest([export], keep_samples=True)
     write_tables(found, [export], tmp_path / "f.parquet", tmp_path / "s.parquet")
     for name, schema in (("f", FIXATIONS), ("s", SAMPLES)):
         table, note = read_table(tmp_path / f"{name}.parquet", schema)
@@ -413,6 +573,50 @@ def test_the_footer_tells_where_it_comes_from(export, tmp_path):
         assert note["gazetools"]
         kept = {"f": found.fixations, "s": found.samples}[name]
         pd.testing.assert_frame_equal(table, kept)
+
+
+def test_the_footer_tells_settings_and_digests(export, tmp_path, images):
+    head = "stimulus,x_px,y_px,width_px,height_px\n"
+    spec = placed_by(tmp_path, head + "lesion,800,400,400,400\nother,1,2,3,4\n")
+    spec = replace(spec, screen=SCREEN, images=images)
+    out = tmp_path / "f.parquet"
+    write_tables(ingest([export], spec), [export], out)
+    _, note = read_table(out, FIXATIONS)
+    assert note["sha256"] == [hashlib.sha256(export.read_bytes()).hexdigest()]
+    assert note["spec"] == {
+        "events": "auto",
+        "profile": "tobii-prolab",
+        "placement": None,
+        "screen": asdict(SCREEN),
+        "stimuli": "stimuli.csv",
+        "images": "images",
+    }
+    rectangle = asdict(Placement(800, 400, 400, 400, 300, 400))
+    assert note["placements"] == [{"stimulus": "lesion.jpg", **rectangle}]
+
+
+def test_rectangles_of_a_rule_are_told_unless_there_are_too_many(
+    export, tmp_path, images, monkeypatch
+):
+    spec = IngestSpec(placement="fill", images=images)
+    assert ingest([export]).provenance["placements"] == []
+    rectangle = asdict(Placement(0, 0, 1920, 1080, 300, 400))
+    told = ingest([export], spec).provenance
+    assert told["placements"] == [{"stimulus": "lesion.jpg", **rectangle}]
+    monkeypatch.setattr("gazetools.ingestion._MOST_PLACEMENTS", 0)
+    told = ingest([export], spec).provenance
+    assert (told["placements"], told["placements_given"]) == ([], 1)
+
+
+def test_samples_are_kept_only_if_wanted(export, tmp_path):
+    found, kept = ingest([export]), ingest([export], keep_samples=True)
+    assert found.samples is None
+    assert len(kept.samples) == 120
+    assert found.summary == kept.summary
+    assert found.summary.vendor_agreement == kept.summary.as_dict()["vendor_agreement"] > 0.97
+    with pytest.raises(ConfigError, match=r"s\.parquet: no samples were kept; pass keep_samples"):
+        write_tables(found, [export], tmp_path / "f.parquet", tmp_path / "s.parquet")
+    assert not (tmp_path / "f.parquet").exists()
 
 
 def test_outputs_are_checked_before_they_are_written(export, tmp_path):

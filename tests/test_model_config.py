@@ -1,9 +1,11 @@
 """Settings of a run: checked, and the same after a round trip."""
 
+import json
 import subprocess
 import sys
 
 import pytest
+import torch
 
 from gazetools.errors import ConfigError
 from gradtrack_model.config import PRESETS, TrainConfig, default_preset, from_toml, preset
@@ -11,7 +13,8 @@ from gradtrack_model.config import PRESETS, TrainConfig, default_preset, from_to
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_json_round_trip(name):
-    assert TrainConfig.from_json(PRESETS[name].to_json()) == PRESETS[name]
+    text = json.dumps(PRESETS[name].to_dict())
+    assert TrainConfig.from_dict(json.loads(text)) == PRESETS[name]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +73,17 @@ def test_toml_errors_name_the_file(tmp_path, text, word):
 
 
 def test_presets():
-    assert default_preset() in ("paper", "laptop")
     assert PRESETS["paper"].differences(PRESETS["paper"].replace(seed=4)) == {"seed": (0, 4)}
     with pytest.raises(ConfigError, match="expected one of paper, laptop, tiny"):
         preset("big")
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_the_preset_suits_the_device(gpu, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert default_preset() == default_preset("auto") == ("paper" if gpu else "laptop")
+    assert default_preset("cpu") == "laptop"
+    assert default_preset("cuda:1") == "paper"
 
 
 def test_importing_the_package_and_its_settings_is_cheap():

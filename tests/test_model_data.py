@@ -9,7 +9,7 @@ import torch
 from model_cache import make_cache
 
 from gazetools.cache import Cache, CacheSpec, Record, create_cache, open_cache
-from gazetools.errors import TrainingError
+from gazetools.errors import CacheError, TrainingError
 from gazetools.images import encode_png, resize_image, resize_mask
 from gradtrack_model.data import FIELDS, Augmentation, CacheDataset, batch_keys, raw_batches
 
@@ -77,6 +77,19 @@ def test_batches_are_the_same_for_any_number_of_workers(cache_path, limit):
         assert all(torch.equal(values, theirs[key]) for key, values in mine.items())
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_damage_is_told_as_it_is_found(cache_path, monkeypatch, workers):
+    data = dataset(cache_path, memory_limit=0)
+
+    def damaged(*_):
+        raise CacheError("item is damaged")
+
+    monkeypatch.setattr(Cache, "read", damaged)
+    with pytest.raises(CacheError) as caught:
+        next(raw_batches(data, 4, range(3), workers=workers))
+    assert str(caught.value) == "item is damaged"
+
+
 def test_order_is_pure_and_every_epoch_a_permutation():
     keys = [key for t in range(30) for key in batch_keys(1, 10, 4, t)]
     assert keys[40:44] == batch_keys(1, 10, 4, 10)
@@ -116,7 +129,7 @@ def pattern_path(tmp_path_factory):
                 maps=np.stack([level, level // 2]),
                 heatmap=heatmap,
                 pseudo_mask=mask,
-                fixations=np.zeros((1, 4)),
+                fixations=np.zeros((1, 5)),
                 mask=mask,
                 mask_png=encode_png(mask * 255),
             )

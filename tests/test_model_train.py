@@ -1,8 +1,10 @@
 """Training: it learns, resumes bit for bit, keeps off the test split, and fails clearly."""
 
 import csv
+import itertools
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -75,7 +77,7 @@ def test_one_batch_overfits(cache_path, changes):
     batch = data.finish(raw)
     with torch.inference_mode():
         output = trainer.model(batch["image_BCHW"])
-        loss, parts = method.loss(trainer.model, batch, config, 0)
+        loss, parts = method.loss(trainer.model, batch, config)
     predicted = output.seg_logits_B1HW.numpy() > 0
     assert dice(predicted, batch["mask_B1HW"].numpy()) > 0.93
     assert float(parts["segmentation"]) < 0.1
@@ -137,6 +139,10 @@ def test_run_folder(cache_path, tmp_path):
     assert content["config"] == SHORT.to_dict()
     assert content["selected_on"] == summary.selected_on == "masks"
     assert content["parameters"] == summary.parameters
+    assert content["items"] == {
+        "train": [f"item{index}" for index in range(6)],
+        "val": ["item6", "item7", "item8"],
+    }
     table = rows(folder)
     assert [int(row["iteration"]) for row in table] == [4, 8, 12]
     scores = [float(row["score"]) for row in table]
@@ -216,14 +222,48 @@ def test_resume_of_sgd_and_batch_normalisation(cache_path, tmp_path):
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_run_folder_holds_a_state_from_its_first_moment(cache_path, tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    with pytest.raises(ZeroDivisionError):  # as a kill
+        fit(SHORT, cache_path, folder, progress=StopAt(1, ZeroDivisionError))
+    assert runs.load_state(folder / "last.pt")["iteration"] == 0
+    fit(SHORT, cache_path, folder, resume=True)
+    assert_same_run(folder, uninterrupted)
+
+
+def test_ctrl_c_before_the_first_iteration_leaves_nothing(cache_path, tmp_path, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradtrack_model.train.CacheDataset", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(SHORT, cache_path, tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_moved_cache_is_the_same_cache(cache_path, tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(SHORT, cache_path, folder, progress=StopAt(2))
+    fit(SHORT, shutil.copy(cache_path, tmp_path / "moved.h5"), folder, resume=True)
+    assert_same_run(folder, uninterrupted)
+
+
+def test_a_run_that_exists_is_refused_before_the_cache_is_read(tmp_path, uninterrupted):
+    with pytest.raises(OutputError, match="holds a run already"):
+        fit(SHORT, tmp_path / "absent.h5", uninterrupted)
+
+
 def test_ctrl_c_in_mid_iteration_waits_for_its_end(cache_path, tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGINT)
     loss = HeatmapSupervision.loss
 
-    def interrupted(self, model, batch, config, iteration):
-        if iteration == 5:
+    calls = itertools.count()
+
+    def interrupted(self, model, batch, config):
+        if next(calls) == 5:
             os.kill(os.getpid(), signal.SIGINT)
-        return loss(self, model, batch, config, iteration)
+        return loss(self, model, batch, config)
 
     monkeypatch.setattr(HeatmapSupervision, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -299,9 +339,11 @@ def test_no_test_item_is_read_and_masks_only_where_allowed(
 def test_a_loss_that_is_not_a_number_stops_with_its_items(cache_path, tmp_path, monkeypatch):
     loss = HeatmapSupervision.loss
 
-    def poisoned(self, model, batch, config, iteration):
-        value, parts = loss(self, model, batch, config, iteration)
-        return value * (float("nan") if iteration == 6 else 1), parts
+    calls = itertools.count()
+
+    def poisoned(self, model, batch, config):
+        value, parts = loss(self, model, batch, config)
+        return value * (float("nan") if next(calls) == 6 else 1), parts
 
     monkeypatch.setattr(HeatmapSupervision, "loss", poisoned)
     with pytest.raises(TrainingError, match=r"iteration 7: the loss is nan \(items: item\d") as e:
@@ -339,12 +381,12 @@ def test_damaged_checkpoints(cache_path, tmp_path, uninterrupted, damage):
 
 def test_damaged_config_json(tmp_path):
     path = tmp_path / "config.json"
-    for text in ("{", "[]", '{"format": "gradtrack-run", "version": 1}'):
+    for text in ("{", "[]", '{"format": "gradtrack-run", "version": 2}'):
         path.write_text(text)
         with pytest.raises(TrainingError, match=r"config\.json: damaged"):
             runs.read_run(tmp_path)
-    path.write_text('{"format": "gradtrack-run", "version": 9}')
-    with pytest.raises(TrainingError, match="version 9, expected gradtrack-run version 1"):
+    path.write_text('{"format": "gradtrack-run", "version": 1}')
+    with pytest.raises(TrainingError, match="version 1, expected gradtrack-run version 2"):
         runs.read_run(tmp_path)
 
 

@@ -322,6 +322,50 @@ def test_without_tracker_clock_the_recordings_clock_serves(vendors, tmp_path):
         np.testing.assert_allclose(other.samples["t_ms"], one.samples["t_ms"])
 
 
+@pytest.mark.parametrize("name", ["Recording timestamp", "Eyetracker timestamp"])
+def test_a_rate_that_no_tracker_has_tells_of_a_wrong_unit(name, tmp_path):
+    other = {"Recording timestamp", "Eyetracker timestamp"} - {name}
+    sheet = prolab().renamed(lambda column: column.removesuffix(" [μs]"))
+    sheet = sheet.filled(name, lambda cell: cell and str(int(cell) // 1000))
+    path = sheet.filled(other.pop(), "").write(tmp_path / "export.tsv")
+    says = rf"export\.tsv: '{name}', read in us, makes 1\d\d,\d\d\d samples a second; its time unit"
+    with pytest.raises(FormatError, match=says):
+        read(path)
+
+
+def unnamed(*columns):
+    sheet = prolab()
+    for column in columns:
+        sheet = sheet.filled(column, "")
+    return sheet
+
+
+@pytest.mark.parametrize("name", ["P01.a.tsv", "P01.a.tsv.gz", "P01.a", "P01.a.TXT"])
+def test_a_recording_without_a_name_is_called_as_its_file(name, tmp_path):
+    (recording,) = read(unnamed("Recording name").write(tmp_path / name))
+    assert (recording.subject, recording.name) == ("P01", "P01.a")
+    whole = unnamed("Recording name", "Participant name").without(
+        lambda column: column in ("Recording name", "Participant name")
+    )
+    (recording,) = read(whole.write(tmp_path / name))
+    assert (recording.subject, recording.name) == ("unnamed", "P01.a")
+
+
+def test_recordings_without_names_are_told_apart_by_their_clock(tmp_path):
+    sheet = unnamed("Recording name")
+    later = sheet.filled(
+        "Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) + 60_000_000)
+    )
+    path = Sheet([*sheet.rows, *later.rows[1:]]).write(tmp_path / "day.tsv")
+    first, second = read(path)
+    assert (first.name, second.name) == ("day", "day-2")
+    assert len(first.samples) == len(second.samples) == 120
+    assert second.samples["tracker_time_us"].min() == 67_010_000
+    other = later.filled("Participant name", "P02")
+    first, second = read(Sheet([*sheet.rows, *other.rows[1:]]).write(path))
+    assert [(r.subject, r.name) for r in (first, second)] == [("P01", "day"), ("P02", "day")]
+
+
 def test_milliseconds_become_microseconds(sessions, vendors, tmp_path):
     path = tmp_path / "export.tsv"
     write_prolab_export(path, sessions, TINY, ExportOptions(time_unit="ms"))
@@ -413,8 +457,10 @@ def test_trials_are_runs_of_a_stimulus(tmp_path):
     samples = recording.samples
     assert samples["trial"].tolist() == [1] * 40 + [0] * 20 + [2] * 20 + [3] * 40
     starts = samples[samples["trial"] > 0].groupby("trial")["t_ms"].min()
-    assert starts.tolist() == [0, 0, 0]
-    np.testing.assert_allclose(samples["t_ms"][40:60], np.arange(40, 60) * INTERVAL_US / 1000)
+    # a trial begins where its first sample does: midway to the sample before
+    assert starts.tolist() == [INTERVAL_US / 2000] * 3
+    between = (np.arange(40, 60) + 0.5) * INTERVAL_US / 1000
+    np.testing.assert_allclose(samples["t_ms"][40:60], between)
 
 
 def test_vendor_fixations(tmp_path):
@@ -423,8 +469,9 @@ def test_vendor_fixations(tmp_path):
         found = recording.fixations
         assert found["x_px"].tolist() == [900, 1100]
         assert found["duration_ms"].tolist() == [492, 492]
-        np.testing.assert_allclose(found["onset_ms"], [0, 60.5 * INTERVAL_US / 1000])
+        np.testing.assert_allclose(found["onset_ms"], [0, 61 * INTERVAL_US / 1000])
         assert set(found["source"]) == {"vendor:tobii-prolab"}
+        assert found[["first_row", "last_row"]].to_numpy().tolist() == [[0, 58], [61, 119]]
 
 
 def test_without_labels_there_are_no_vendor_fixations(tmp_path):

@@ -57,7 +57,7 @@ def test_three_commands_and_what_follows(lab):
         command.replace("<time>", trained.name) for command in commands(blocks("sh")[3])
     )
     assert "Dice" in run(evaluate, lab)
-    run(predict.replace("-o masks", "-o predicted"), lab)
+    run(predict, lab)
     assert len(list((lab / "predicted").glob("*.png"))) == SMALL.images
     (lab / "new_images").rename(lab / "images")
 

@@ -96,7 +96,9 @@ def test_render_end_to_end(lab, small_cohort):
             mine = small_cohort.fixations
             mine = mine[mine["stimulus"] == f"{item.name}.jpg"]
             columns = ["x_im", "y_im", "onset_ms", "duration_ms"]
-            np.testing.assert_array_equal(cache.fixations(index), mine[columns].to_numpy())
+            np.testing.assert_array_equal(cache.fixations(index)[:, :4], mine[columns].to_numpy())
+            readers = mine["subject"].factorize(sort=True)[0]
+            np.testing.assert_array_equal(cache.fixations(index)[:, 4], readers)
 
 
 def test_one_presentation_is_the_kernels_own_map(lab, small_cohort):
@@ -221,11 +223,64 @@ def test_sources_change_with_each_input(lab, small_cohort):
     assert sources()["masks"] not in (before["masks"], first)
 
 
+def test_listed_test_images_need_no_gaze(lab, small_cohort):
+    seen = small_cohort.fixations
+    save(seen[seen["stimulus"] != "synthetic_0001.jpg"], lab)
+    lists = {"train": "synthetic_0002\nsynthetic_0003\n", "test": "synthetic_0001\n"}
+    for name, text in lists.items():
+        (lab / f"{name}.txt").write_text(text)
+    files = tuple(lab / f"{name}.txt" for name in lists)
+    summary = render_lab(lab, spec=RenderSpec(size_px=16, split=SplitSpec(files, val=0)))
+    assert summary.splits == {"train": 2, "test": 1}
+    assert summary.split_names_unknown == []
+    with open_cache(lab / "maps.h5") as cache:
+        (index,) = cache.indices("test")
+        assert cache.items[index].name == "synthetic_0001"
+        assert cache.original_mask(index).any()
+        assert not cache.read("maps", [index]).any()
+        assert (cache.read("pseudo_masks", [index]) == 255).all()
+        assert len(cache.fixations(index)) == 0
+        assert len(list(cache.verify())) == 3
+
+
+def test_positions_off_the_image_are_dropped_and_counted(lab, small_cohort):
+    render_lab(lab)
+    with open_cache(lab / "maps.h5") as cache:
+        before = cache.items
+    stray = small_cohort.fixations.iloc[:2].assign(x_im=[-1.0, 9999.0])
+    save(pd.concat([small_cohort.fixations, stray]), lab)
+    summary = render_lab(lab, overwrite=True)
+    assert summary.fixations_dropped["off the image"] == 2
+    with open_cache(lab / "maps.h5") as cache:
+        assert cache.items == before
+
+
+def test_heatmap_masks_are_the_stored_heatmap_above_the_threshold(lab):
+    spec = RenderSpec(size_px=64, masks=PseudoMaskSpec("heatmap", heatmap_sigma=0.03))
+    render_lab(lab, spec=spec)
+    with open_cache(lab / "maps.h5") as cache:
+        heat, mask = (cache.read(name, [0])[0] for name in ("heatmaps", "pseudo_masks"))
+    np.testing.assert_array_equal(heat > 127, mask == 1)
+
+
+def test_cv2_threads_are_left_as_they_were(lab):
+    before = cv2.getNumThreads()
+    render_lab(lab)
+    assert cv2.getNumThreads() == before
+
+
 def test_recipe_tells_how_it_was_made(lab):
-    render_lab(lab, spec=RenderSpec(size_px=16, tracks=TrackSpec(2, "prefix"), heatmap_sigma=0.1))
+    render_lab(
+        lab,
+        spec=RenderSpec(
+            size_px=16, tracks=TrackSpec(2, "prefix"), masks=PseudoMaskSpec(heatmap_sigma=0.1)
+        ),
+    )
     with open_cache(lab / "maps.h5") as cache:
         assert cache.recipe["tracks"]["keep"] == "prefix"
-        assert cache.recipe["heatmap_sigma"] == 0.1
+        assert cache.recipe["masks"]["heatmap_sigma"] == 0.1
+        assert cache.recipe["masks"]["grabcut"]["iterations"] == 2
+        assert cache.recipe["ingest"]["table"] == "fixations"
         assert str(lab) not in json.dumps(cache.recipe)
 
 
@@ -306,7 +361,7 @@ BAD_INPUT = {
         lambda d: (d / "masks/synthetic_0003.png").write_bytes(
             encode_png(read_mask(d / "masks/synthetic_0003.png"))
         ),
-        "synthetic_0003.png: a mask of the values 0 and 1; .* save it with 0 and 255",
+        "synthetic_0003.png: a mask whose highest value is 1; .* save it with 0 and 255",
     ),
     "mask without its image": (
         lambda d: write_png(d / "masks/orphan.png", 9, 9),

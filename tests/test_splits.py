@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 
 from gazetools.errors import ConfigError, FormatError
 from gazetools.images import list_images, read_image
-from gazetools.splits import SplitSpec, assign, difference_hash, group_images
+from gazetools.splits import (
+    SplitSpec,
+    assign,
+    difference_hash,
+    group_images,
+    parted_groups,
+    read_lists,
+)
 
 NAMES = [f"case{i // 4}_{i % 4}" for i in range(40)]
 
@@ -20,8 +27,8 @@ def far_hashes(n):
 
 def drawn(names=NAMES, **options):
     spec = SplitSpec(**options)
-    group = group_images(names, far_hashes(len(names)), spec.group_by)
-    return assign(names, group, spec)[0], group
+    group = group_images(names, far_hashes(len(names)), spec)
+    return assign(names, group, spec), group
 
 
 def write_lists(folder, **lists):
@@ -47,7 +54,7 @@ def test_near_duplicates_are_one_group():
     pictures = [slow_picture(0), image, again, slow_picture(2), smaller, brighter]
     hashes = np.stack([difference_hash(picture) for picture in pictures])
     assert hashes.shape == (6, 32)
-    assert group_images(list("abcdef"), hashes).tolist() == [0, 1, 1, 3, 1, 1]
+    assert group_images(list("abcdef"), hashes, SplitSpec()).tolist() == [0, 1, 1, 3, 1, 1]
 
 
 def test_groups_chain():
@@ -55,25 +62,42 @@ def test_groups_chain():
     hashes = np.zeros((3, 32), np.uint8)
     hashes[0, :2] = 255  # 16 bits from the last one, 32 from the middle one
     hashes[1, 2:4] = 255
-    assert group_images(["a", "c", "b"], hashes).tolist() == [0, 0, 0]
+    assert group_images(["a", "c", "b"], hashes, SplitSpec()).tolist() == [0, 0, 0]
 
 
 def test_many_equal_images_take_no_time():
-    assert group_images(["x"] * 1500, np.zeros((1500, 32), np.uint8)).max() == 0
+    assert group_images(["x"] * 1500, np.zeros((1500, 32), np.uint8), SplitSpec()).max() == 0
 
 
 @pytest.mark.parametrize("pattern", [r"^case\d+", r"^case(\d+)_"])
 def test_pattern_groups_by_match_or_by_its_group(pattern):
-    group = group_images(NAMES, far_hashes(40), pattern)
+    group = group_images(NAMES, far_hashes(40), SplitSpec(group_by=pattern))
     assert group.tolist() == [i // 4 * 4 for i in range(40)]
 
 
 def test_names_without_a_match_stand_alone():
-    assert group_images(["p1_a", "x", "p1_b", "y"], far_hashes(4), r"^p\d").tolist() == [0, 1, 0, 3]
+    assert group_images(
+        ["p1_a", "x", "p1_b", "y"], far_hashes(4), SplitSpec(group_by=r"^p\d")
+    ).tolist() == [0, 1, 0, 3]
 
 
-def test_an_optional_group_that_matched_nothing_ties_nothing():
-    assert group_images(["a1", "b2"], far_hashes(2), r"^[ab](x)?").tolist() == [0, 1]
+def test_a_pattern_that_ties_nothing_is_refused():
+    for pattern in (r"^patient", r"^[ab](x)?"):
+        with pytest.raises(ConfigError, match="matches no name, such as 'a1'"):
+            group_images(["a1", "b2"], far_hashes(2), SplitSpec(group_by=pattern))
+
+
+def test_near_duplicates_can_be_let_apart():
+    hashes = np.zeros((3, 32), np.uint8)
+    assert group_images(list("abc"), hashes, SplitSpec()).tolist() == [0, 0, 0]
+    apart = SplitSpec(near_duplicate_bits=-1)
+    assert group_images(list("abc"), hashes, apart).tolist() == [0, 1, 2]
+
+
+def test_groups_that_the_lists_part_are_named():
+    group = np.array([0, 0, 2, 2, 4])
+    splits = ["train", "test", "train", "none", "val"]
+    assert parted_groups(list("abcde"), group, splits) == ["a"]
 
 
 # ---------------------------------------------------------------- draws
@@ -125,16 +149,14 @@ def test_given_val_is_not_added_to(tmp_path):
 
 def test_unknown_names_are_told(tmp_path):
     files = write_lists(tmp_path, train=[*NAMES, "ghost.jpg", "phantom"])
-    spec = SplitSpec(files)
-    assert assign(NAMES, np.arange(40), spec)[1] == ["ghost", "phantom"]
+    assert sorted(set(read_lists(files)) - set(NAMES)) == ["ghost", "phantom"]
 
 
 def test_windows_files_and_blank_lines(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes("\ufeffcase0_0.JPG\r\n\r\n  case0_1 \r\n".encode())
-    splits, unknown = assign(NAMES, np.arange(40), SplitSpec((path,), val=0))
-    assert splits[:2] == ["train"] * 2
-    assert unknown == []
+    splits = assign(NAMES, np.arange(40), SplitSpec((path,), val=0))
+    assert splits[:3] == ["train", "train", "none"]
 
 
 def test_listed_twice_is_refused(tmp_path):
@@ -174,7 +196,7 @@ def test_known_near_duplicates_of_kvasir(data_folder):
     """All 1000 images: the three pairs that SOURCES.md names are found, few others."""
     paths = list_images(data_folder / "kvasir-seg" / "images")
     hashes = np.stack([difference_hash(read_image(path)) for path in paths.values()])
-    group = dict(zip(paths, group_images(list(paths), hashes), strict=True))
+    group = dict(zip(paths, group_images(list(paths), hashes, SplitSpec()), strict=True))
     for a, b in (
         ("cju30bmab08bi0835mvlr6e0r", "cju77k828z46w0871r0avuoo9"),
         ("cju772304yw5t0818vbw8kkjf", "cju76lsehyia10987u54vn8rb"),

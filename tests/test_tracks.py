@@ -52,6 +52,11 @@ def test_four_levels_of_eight_fixations():
     assert level_counts([1, 1, 1, 7], TrackSpec(2, "prefix", "duration")).tolist() == [4, 4]
 
 
+def test_rounding_does_not_add_a_fixation():
+    assert 0.07 * 100 > 7  # in floating point
+    assert level_counts(np.ones(100), TrackSpec(2, fractions=(1.0, 0.07))).tolist() == [100, 7]
+
+
 def test_suffix_keeps_the_end_and_prefix_the_beginning():
     order = np.array([1.0, 2.0, 3.0])
     assert nested_order(order, TrackSpec())[:2].tolist() == [3, 2]

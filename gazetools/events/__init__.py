@@ -7,11 +7,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gazetools.errors import SchemaError
+from gazetools.events.assumed_eyes import assume_eyes, knows_eyes
 from gazetools.events.ivt import FIXATION, IVT, PROFILES, detect_ivt, smooth
-from gazetools.events.timeline import timeline
 from gazetools.tables import EVENTS
+from gazetools.timeline import sample_spans_us, timeline
 
-__all__ = ["IVT", "PROFILES", "Events", "detect", "fixations"]
+__all__ = [
+    "IVT",
+    "PROFILES",
+    "Events",
+    "assume_eyes",
+    "detect",
+    "fixations",
+    "knows_eyes",
+    "smoothed_gaze",
+]
 
 
 @dataclass(frozen=True)
@@ -92,29 +102,34 @@ def fixations(samples: pd.DataFrame, events: Events, params: IVT | None = None) 
         gaze over the samples that have any, NaN if none has).
     """
     time_us = samples["tracker_time_us"].to_numpy(np.int64)
-    line = timeline(time_us)
+    begin_us, end_us = sample_spans_us(time_us)
     rows = np.flatnonzero(events.label == FIXATION)
     _, start, count = np.unique(events.index[rows], return_index=True, return_counts=True)
     first, last = rows[start], rows[start + count - 1]
-    # borders are found on the straightened clock and told on the tracker's own
-    borders = line.borders_us()
-    at_first, at_last = line.positions[first], line.positions[last]
-    before = line.time_us[at_first] - borders[at_first]
-    after = borders[at_last + 1] - line.time_us[at_last]
-    gaze = samples[["x_px", "y_px"]].to_numpy(np.float64)
-    if params is not None:
-        gaze = smooth(line.spread(gaze), params)[line.positions]
+    gaze = smoothed_gaze(samples, params)
     means = pd.DataFrame(gaze[rows], columns=["x_px", "y_px"]).groupby(events.index[rows]).mean()
     return pd.DataFrame(
         {
             "first_row": first,
             "last_row": last,
-            "onset_us": time_us[first] - before,
-            "end_us": time_us[last] + after,
+            "onset_us": begin_us[first],
+            "end_us": end_us[last],
             "x_px": means["x_px"].to_numpy(),
             "y_px": means["y_px"].to_numpy(),
         }
     )
+
+
+def smoothed_gaze(samples: pd.DataFrame, params: IVT | None = None) -> NDArray[np.float64]:
+    """Gaze on the screen (n, 2), px, of which a fixation's position is the mean.
+
+    With `params`, smoothed by the detector's noise reduction; otherwise raw.
+    """
+    gaze: NDArray[np.float64] = samples[["x_px", "y_px"]].to_numpy(np.float64)
+    if params is None:
+        return gaze
+    line = timeline(samples["tracker_time_us"].to_numpy(np.int64))
+    return smooth(line.spread(gaze), params)[line.positions]
 
 
 def _running_numbers(label: NDArray[np.int8], event: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -33,9 +33,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gazetools.errors import ConfigError, GeometryError
-from gazetools.events.timeline import Timeline
 from gazetools.kernels import events as kernels
 from gazetools.tables import EVENTS
+from gazetools.timeline import Timeline
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -248,7 +248,8 @@ def _explain_missing_rays(samples: pd.DataFrame) -> str:
         )
     return (
         "no eye positions (left_eye_x_mm ...): I-VT measures angles at the eye; export "
-        "'Eye position left/right (DACSmm)' too, or use the vendor's own fixations"
+        "'Eye position left/right (DACSmm)' too, or say how far away the eyes were (--screen), "
+        "or use the vendor's own fixations (--events vendor)"
     )
 
 

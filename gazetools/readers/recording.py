@@ -23,7 +23,8 @@ class Recording:
     samples : DataFrame
         Raw gaze, a SAMPLES table in time order; empty if the export holds fixations only.
     fixations : DataFrame
-        The vendor's own fixations, a FIXATIONS table; empty if there are none.
+        The vendor's own fixations, a FIXATIONS table; empty if there are none. Where there
+        are samples too, also ``first_row`` and ``last_row``: positions in `samples`.
     placements : mapping of str to Placement
         Where each stimulus lay on the screen, as far as the export says.
     screen_px : (int, int) or None

@@ -34,8 +34,11 @@ The presented-media rectangle becomes a Placement of the medium; a medium that w
 in more than one place gets none. Dropped and counted: rows of
 other sensors (mouse, gyroscope ...), event rows, rows without a tracker time, and rows that
 repeat a tracker time. A run of one stimulus is a trial; where no stimulus is shown the trial
-is 0. Vendor fixations span the midpoints to the neighbouring samples; their duration is the
-vendor's own.
+is 0. Vendor fixations begin midway to the sample before; their duration is the vendor's own.
+
+Without a participant's name the subject is "unnamed"; without a recording's name it is that of
+the file, and a new recording (``name-2``) begins where the recording's clock jumps back. Bare
+timestamps are read as us; a rate that no eye tracker has is refused.
 """
 
 import re
@@ -49,6 +52,8 @@ from gazetools.geometry import Placement
 from gazetools.readers.delimited import Table, column_names, plain_name, read_columns, read_head
 from gazetools.readers.recording import Reader, Recording
 from gazetools.tables import FIXATIONS, SAMPLES
+from gazetools.timeline import sample_interval_us, sample_spans_us
+from gazetools.trials import trial_begin_us
 
 _TEXTS: dict[str, tuple[str, ...]] = {
     "sensor": ("sensor",),
@@ -94,6 +99,10 @@ for _eye in _EYES:
         _NUMBERS[f"{_eye}_{_axis}_mm"] = (f"{_point}dacsmm",)
     _NUMBERS[f"{_eye}_pupil_mm"] = (f"pupildiameter{_eye}", f"pupildiameter{_eye}mm")
 
+_TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
+_RESTART_US = 1_000_000.0
+_FASTEST_HZ = 5000.0
+
 _VENDOR_EVENTS = {
     "Fixation": "fixation",
     "Saccade": "saccade",
@@ -125,7 +134,7 @@ def read(path: Path) -> list[Recording]:
     rows = _with_all_columns(table)
     is_gaze = _eye_tracker_rows(rows)
     skipped = _count_others(rows, is_gaze)
-    rows = rows.assign(tracker_time_us=_tracker_time_us(rows))
+    rows = rows.assign(tracker_time_us=_tracker_time_us(rows), **_names(path, rows))
     is_timed = rows["tracker_time_us"].notna()
     if (is_gaze & ~is_timed).any():
         skipped["rows without a tracker time"] = int((is_gaze & ~is_timed).sum())
@@ -136,10 +145,13 @@ def read(path: Path) -> list[Recording]:
             "tick 'Eye tracker' data and its timestamp in the export"
         )
     groups = rows.groupby(["subject", "recording"], sort=False)
-    return [
+    recordings = [
         _recording(path, str(subject), str(name), group, {} if number else skipped)
         for number, ((subject, name), group) in enumerate(groups)
     ]
+    for recording in recordings:
+        _check_rate(recording, table)
+    return recordings
 
 
 # ---------------------------------------------------------------- columns
@@ -171,17 +183,44 @@ def _with_all_columns(table: Table) -> pd.DataFrame:
         if name not in rows:
             rows[name] = pd.Series(None, index=rows.index, dtype="str")
     absent = {name: np.nan for name in _NUMBERS if name not in rows}
-    rows = rows.assign(**absent)
-    rows["subject"] = rows["subject"].fillna("unnamed")
-    rows["recording"] = rows["recording"].fillna("recording")
-    return rows
+    return rows.assign(**absent)
 
 
 def _tracker_time_us(rows: pd.DataFrame) -> pd.Series:
     tracker = rows["tracker_us"].fillna(rows["tracker_ms"] * 1000)
-    if tracker.notna().any():
-        return tracker
+    return tracker if tracker.notna().any() else _recording_time_us(rows)
+
+
+def _recording_time_us(rows: pd.DataFrame) -> pd.Series:
     return rows["recording_us"].fillna(rows["recording_ms"] * 1000)
+
+
+def _check_rate(recording: Recording, table: Table) -> None:
+    """Refuse times that were not written in the unit they are read in."""
+    time_us = recording.samples["tracker_time_us"].to_numpy()
+    rate_hz = 1e6 / sample_interval_us(time_us)
+    if rate_hz > _FASTEST_HZ:
+        used = next(n for n in _TIMES if n in table.columns and table.frame[n].notna().any())
+        raise FormatError(
+            f"{recording.path}: {table.columns[used]!r}, read in {used[-2:]}, makes "
+            f"{rate_hz:,.0f} samples a second; its time unit seems to be wrong; export the time "
+            "in us, or write the unit into the column's name, e.g. 'Recording timestamp [ms]'"
+        )
+
+
+def _names(path: Path, rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Subject and recording of every row, made up where the export tells none."""
+    subject = rows["subject"].fillna("unnamed")
+    unnamed = rows["recording"].isna()
+    if not unnamed.any():
+        return {"subject": subject}
+    time_us = _recording_time_us(rows)[unnamed]
+    restarts = time_us.dropna().groupby(subject).diff() < -_RESTART_US
+    before = restarts.groupby(subject).cumsum().reindex(rows.index)
+    before = before.groupby(subject).ffill().fillna(0)
+    stem = re.sub(r"(\.(tsv|txt|csv))?(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+    made_up = {n: f"{stem}-{n + 1:.0f}" if n else stem for n in before.unique()}
+    return {"subject": subject, "recording": rows["recording"].fillna(before.map(made_up))}
 
 
 # ---------------------------------------------------------------- rows
@@ -225,7 +264,7 @@ def _samples(rows: pd.DataFrame) -> pd.DataFrame:
     stimulus = rows["medium"].fillna(rows["stimulus"])
     trial = _trials(stimulus)
     time_us = rows["tracker_time_us"].round().astype("int64")
-    begin_us = time_us.groupby(trial).transform("min").where(trial > 0, time_us.iloc[0])
+    begin_us = trial_begin_us(time_us.to_numpy(), trial.to_numpy())
     eyes = [c.name for c in SAMPLES.columns if c.name.startswith(_EYES) and c.name in rows]
     events = rows["vendor_event"].map(_VENDOR_EVENTS)
     event_index = rows["vendor_event_index"]
@@ -290,12 +329,13 @@ def _placements(rows: pd.DataFrame, stimulus: pd.Series) -> dict[str, Placement]
 
 
 def _vendor_fixations(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
-    time_us = samples["tracker_time_us"]
-    border_us = (time_us + time_us.shift().fillna(time_us)) / 2
+    time_us = samples["tracker_time_us"].to_numpy()
+    begin_us, _ = sample_spans_us(time_us)
+    clock_us = trial_begin_us(time_us, samples["trial"].to_numpy())
     fixated = samples["vendor_event"] == "fixation"
     runs = samples.assign(
-        border_us=border_us,
-        begin_us=time_us - samples["t_ms"] * 1000,
+        row=samples.index,
+        onset_ms=(begin_us - clock_us) / 1000,
         vendor_duration_ms=rows["vendor_duration_ms"],
         vendor_x_px=rows["vendor_x_px"].fillna(rows["x_px"]),
         vendor_y_px=rows["vendor_y_px"].fillna(rows["y_px"]),
@@ -303,12 +343,15 @@ def _vendor_fixations(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame
     first = runs.first()
     table = pd.DataFrame(
         {
-            **{name: first[name] for name in ("recording", "subject", "trial", "stimulus")},
-            "onset_ms": (first["border_us"] - first["begin_us"]) / 1000,
+            **{name: first[name] for name in ("recording", "subject", "trial", "onset_ms")},
+            # of the first row, which may have none
+            "stimulus": samples["stimulus"].iloc[first["row"]].set_axis(first.index),
             "duration_ms": first["vendor_duration_ms"],
             "x_px": runs["vendor_x_px"].mean(),
             "y_px": runs["vendor_y_px"].mean(),
             "source": "vendor:tobii-prolab",
+            "first_row": first["row"],
+            "last_row": runs["row"].last(),
         }
     )
     table = table[(table["duration_ms"] > 0) & table["x_px"].notna()]

@@ -22,7 +22,7 @@ class Method(Protocol):
         """Return the network; called with images it returns a ModelOutput."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Run the network on a batch and return the loss.
 
         The method calls the network itself, so that one may call it twice, or two networks.

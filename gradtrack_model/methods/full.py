@@ -21,7 +21,7 @@ class FullSupervision:
         """Return a network without Track Attention."""
         return build_network(config, attention="none", pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return the segmentation loss against the masks."""
         output, target = model(batch["image_BCHW"]), batch["mask_B1HW"]
         loss = segmentation_loss(

@@ -32,7 +32,7 @@ class GradTrack:
         """Return a network with the Track Attention that the settings name."""
         return build_network(config, attention=config.attention, pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return segmentation and attention loss."""
         output, pseudo_B1HW = model(batch["image_BCHW"]), batch["pseudo_B1HW"]
         valid_B1HW = pseudo_B1HW != UNCERTAIN

@@ -21,7 +21,7 @@ class HeatmapSupervision:
         """Return a network without Track Attention."""
         return build_network(config, attention="none", pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig, iteration: int) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return the segmentation loss against the thresholded heatmap."""
         output = model(batch["image_BCHW"])
         target = batch["heatmap_B1HW"] > config.heatmap_threshold

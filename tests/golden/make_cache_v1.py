@@ -31,7 +31,7 @@ def records():
             maps=np.stack([ramp, ramp // 3]),
             heatmap=255 - ramp,
             pseudo_mask=np.where(ramp > 90, 255, mask).astype(np.uint8),
-            fixations=np.arange(4.0 * (i + 1)).reshape(-1, 4) + 0.25,
+            fixations=np.arange(5.0 * (i + 1)).reshape(-1, 5) + 0.25,
             mask=None if i == 1 else mask,
             mask_png=b"" if i == 1 else encode_png(original * np.uint8(255)),
         )

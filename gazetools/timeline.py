@@ -1,4 +1,4 @@
-"""The clock of a recording put straight, so that detectors may trust it."""
+"""The clock of a recording put straight, and where in time its samples begin and end."""
 
 from dataclasses import dataclass
 
@@ -89,3 +89,25 @@ def timeline(time_us: NDArray[np.int64]) -> Timeline:
         interval_us=interval,
         positions=position_of_kept[np.cumsum(is_new) - 1].astype(np.int64),
     )
+
+
+def sample_spans_us(time_us: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When each sample of a recording begins and ends, on the tracker's clock as it is.
+
+    Samples touch midway between neighbours; at a hole, and at the ends of the recording, a
+    sample reaches half an interval out. What is made of samples, an event or a trial, begins
+    where its first sample begins and ends where its last one ends.
+
+    Parameters
+    ----------
+    time_us : (n,) int64
+        The tracker's clock.
+
+    Returns
+    -------
+    begin_us, end_us : (n,) float64
+    """
+    line = timeline(time_us)
+    borders, at = line.borders_us(), line.positions
+    before, after = line.time_us[at] - borders[at], borders[at + 1] - line.time_us[at]
+    return time_us - before, time_us + after

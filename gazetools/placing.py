@@ -1,0 +1,139 @@
+"""Where on the screen the images lay: by the export, by a rule, or by a table."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gazetools.errors import FormatError, GeometryError
+from gazetools.geometry import Placement, Screen
+from gazetools.images import image_stem, list_images, read_image
+from gazetools.readers import Recording
+from gazetools.readers.delimited import column_names, read_columns, read_head
+
+_RECTANGLE = ("x_px", "y_px", "width_px", "height_px")
+_IMAGE_SIZE = ("image_width", "image_height")
+
+
+class Locator:
+    """Finds where the stimuli of a recording lay: the user's word first, then the export's.
+
+    Parameters
+    ----------
+    rule : {"fit", "fill", "centre", "none"} or None
+    screen : Screen or None
+        Goes before the size that an export tells.
+    stimuli : Path or None
+        CSV with a rectangle per stimulus.
+    images : Path or None
+        Folder of the stimuli, for their sizes; a rule needs it.
+
+    Attributes
+    ----------
+    given : dict of (str, Placement) to None
+        Stimuli and where they lay, as far as the user told and they were shown; in order.
+
+    Raises
+    ------
+    FormatError
+        The table cannot be read.
+    GeometryError
+        A rule without images.
+    """
+
+    def __init__(
+        self, rule: str | None, screen: Screen | None, stimuli: Path | None, images: Path | None
+    ) -> None:
+        self._rule = rule
+        self._screen = screen
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._paths = list_images(images) if images is not None else {}
+        self._table = self._read_stimuli(stimuli) if stimuli is not None else {}
+        self.given: dict[tuple[str, Placement], None] = {}
+        if rule is not None and images is None:
+            raise GeometryError(
+                f"placement {rule!r} needs the size of the images; pass --images FOLDER"
+            )
+
+    def __call__(self, recording: Recording) -> dict[str, Placement]:
+        """Return the placement of each stimulus of a recording, as far as it can be known."""
+        shown = _shown(recording)
+        given = self._by_rule(recording, shown) | self._by_table(shown)
+        self.given |= dict.fromkeys(given.items())
+        return dict(recording.placements) | given
+
+    def _by_rule(self, recording: Recording, shown: list[str]) -> dict[str, Placement]:
+        if self._rule is None:
+            return {}
+        screen = self._screen_px(recording)
+        return {
+            name: Placement.of(self._rule, self._image_size(name), screen)
+            for name in shown
+            if image_stem(name) in self._paths
+        }
+
+    def _by_table(self, shown: list[str]) -> dict[str, Placement]:
+        return {
+            name: self._table[image_stem(name)] for name in shown if image_stem(name) in self._table
+        }
+
+    def _screen_px(self, recording: Recording) -> tuple[int, int]:
+        if self._screen is not None:
+            return self._screen.width_px, self._screen.height_px
+        if recording.screen_px is not None:
+            return recording.screen_px
+        if self._rule == "none":
+            return (1, 1)  # gaze is in image pixels, the screen does not matter
+        raise GeometryError(
+            f"{recording.path}: the export does not say how large the screen is; "
+            "pass --screen, e.g. 1920x1080:527x296:650"
+        )
+
+    def _image_size(self, stimulus: str) -> tuple[int, int]:
+        stem = image_stem(stimulus)
+        if stem not in self._sizes:
+            height, width, _ = read_image(self._paths[stem]).shape
+            self._sizes[stem] = (width, height)
+        return self._sizes[stem]
+
+    def _read_stimuli(self, path: Path) -> dict[str, Placement]:
+        """Read rectangles by the stem of the stimulus."""
+        found = column_names(read_head(path), ",")
+        missing = {"stimulus", *_RECTANGLE} - set(found)
+        if missing:
+            raise FormatError(
+                f"{path}:1: no column {sorted(missing)[0]!r}; expected stimulus, "
+                f"{', '.join(_RECTANGLE)}, and optionally {', '.join(_IMAGE_SIZE)}"
+            )
+        sizes = [name for name in _IMAGE_SIZE if name in found]
+        numbers = {name: name for name in (*_RECTANGLE, *sizes)}
+        table = read_columns(path, ",", {"stimulus": "stimulus"}, numbers)
+        rows = table.frame
+        table.expect("stimulus", rows["stimulus"].notna(), "a name")
+        for name in ("x_px", "y_px"):
+            table.expect(name, rows[name].notna(), "a number")
+        for name in ("width_px", "height_px"):
+            table.expect(name, rows[name] > 0, "more than 0")
+        for name in sizes:
+            table.expect(name, rows[name].isna() | (rows[name] >= 1), "at least 1, or nothing")
+        stems = rows["stimulus"].map(image_stem)
+        table.expect("stimulus", ~stems.duplicated(), "every stimulus once")
+        return {
+            stem: self._rectangle(row)
+            for stem, row in zip(stems, rows.to_dict("records"), strict=True)
+        }
+
+    def _rectangle(self, row: dict[str, Any]) -> Placement:
+        left, top, width, height = (float(row[name]) for name in _RECTANGLE)
+        size = tuple(row.get(name, np.nan) for name in _IMAGE_SIZE)
+        if np.isnan(size).any():
+            known = image_stem(row["stimulus"]) in self._paths
+            size = self._image_size(row["stimulus"]) if known else (width, height)
+        return Placement(left, top, width, height, round(size[0]), round(size[1]))
+
+
+def _shown(recording: Recording) -> list[str]:
+    """Names of all stimuli of a recording."""
+    names = pd.concat([recording.samples["stimulus"], recording.fixations["stimulus"]])
+    return sorted(names.dropna().unique())

@@ -1,0 +1,99 @@
+"""Where one picture gives way to the next: clocks of trials, fixations cut at their borders.
+
+A trial lasts from where its first sample begins to where its last one ends (see
+:mod:`gazetools.timeline`), like every event. Its clock starts at its beginning, so that the
+first sample, a point in time, stands half an interval after 0.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gazetools.timeline import sample_spans_us
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def trial_begin_us(time_us: Integers, trial: Integers) -> Floats:
+    """When the trial of each sample began, on the tracker's clock, shape (n,).
+
+    Between trials (0) the clock is that of the recording.
+
+    Parameters
+    ----------
+    time_us, trial : (n,) int64
+        In time order.
+    """
+    begin_us, _ = sample_spans_us(time_us)
+    first = pd.Series(begin_us).groupby(trial).transform("min").to_numpy()
+    return np.where(trial > 0, first, begin_us[:1])
+
+
+def cut_at_trials(fixations: pd.DataFrame, samples: pd.DataFrame, gaze: Floats) -> pd.DataFrame:
+    """Give each trial its own part of a fixation that runs across a change of stimulus.
+
+    Parameters
+    ----------
+    fixations : DataFrame
+        A FIXATIONS table in time order, with ``first_row`` and ``last_row``, positions in
+        `samples`; times are those of the trial of the first row.
+    samples : DataFrame
+        One recording's SAMPLES.
+    gaze : (n, 2) float64
+        Screen px; a part is at the mean of what it has of this.
+
+    Returns
+    -------
+    parts : DataFrame
+        `fixations` with rows for the parts, and a column ``whole``. Fixations that lie in one
+        trial stay as they are; only they are whole.
+    """
+    changes = np.flatnonzero(np.diff(samples["trial"].to_numpy())) + 1
+    first, last = (fixations[name].to_numpy() for name in ("first_row", "last_row"))
+    is_whole = np.searchsorted(changes, first, "right") == np.searchsorted(changes, last, "right")
+    whole = fixations[is_whole].assign(whole=True)
+    if is_whole.all():
+        return whole
+    parts = _parts(fixations[~is_whole], changes, samples, gaze)
+    together = pd.concat([whole, parts.assign(whole=False)], ignore_index=True)
+    return together.sort_values("first_row", kind="stable", ignore_index=True)
+
+
+def _parts(
+    fixations: pd.DataFrame, changes: Integers, samples: pd.DataFrame, gaze: Floats
+) -> pd.DataFrame:
+    """Cut fixations before the rows in which a trial changes."""
+    of, start, stop = np.array(_pieces(fixations, changes)).T
+    time_us, trial = samples["tracker_time_us"].to_numpy(), samples["trial"].to_numpy()
+    begin_us, end_us = sample_spans_us(time_us)
+    clock_us = trial_begin_us(time_us, trial)
+    parts = fixations.iloc[of].reset_index(drop=True)
+    # the outer ends stay where the detector, or the vendor, saw them
+    onset_us = clock_us[parts["first_row"]] + parts["onset_ms"] * 1000
+    offset_us = onset_us + parts["duration_ms"] * 1000
+    onset_us = onset_us.where(parts["first_row"] == start, begin_us[start])
+    offset_us = offset_us.where(parts["last_row"] == stop - 1, end_us[stop - 1])
+    at = [pd.DataFrame(gaze[a:b]).mean() for a, b in zip(start, stop, strict=True)]
+    return parts.assign(
+        first_row=start,
+        last_row=stop - 1,
+        trial=trial[start],
+        stimulus=samples["stimulus"].to_numpy()[start],
+        onset_ms=(onset_us - clock_us[start]) / 1000,
+        duration_ms=(offset_us - onset_us) / 1000,
+        x_px=[mean[0] for mean in at],
+        y_px=[mean[1] for mean in at],
+    )
+
+
+def _pieces(fixations: pd.DataFrame, changes: Integers) -> list[tuple[int, int, int]]:
+    """List number of fixation, first row, row after the last, for every part."""
+    rows = zip(fixations["first_row"], fixations["last_row"] + 1, strict=True)
+    return [
+        (number, *piece)
+        for number, (start, stop) in enumerate(rows)
+        for piece in pairwise([start, *changes[(changes > start) & (changes < stop)], stop])
+    ]
