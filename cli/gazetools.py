@@ -54,14 +54,15 @@ def main() -> None:
 @click.option(
     "--placement",
     type=click.Choice(["fit", "fill", "centre", "none"]),
-    help="Where images lay on the screen, if the export does not say (needs --images).",
+    help="Where images lay on the screen, if the export does not say.",
 )
 @click.option("--stimuli", type=FILE, help="CSV: stimulus,x_px,y_px,width_px,height_px.")
 @click.option(
     "--screen",
-    help="Pixels, mm, eye distance in mm: 1920x1080:527x296:650; if the export does not say.",
+    help="Size, if the export does not say: 1920x1080; and where it does not say where the eyes "
+    "were, mm and eye distance in mm too: 1920x1080:527x296:650.",
 )
-@click.option("--images", type=FILE, help="Folder of the images, for their sizes.")
+@click.option("--images", type=FILE, help="For their sizes  [default: images/ if there]")
 @OVERWRITE
 @JSON
 @one_line_errors
@@ -85,21 +86,17 @@ def ingest(
       gazetools ingest tobii_export.tsv
       gazetools ingest exports/*.tsv.gz -o all.parquet --samples samples.parquet
       gazetools ingest tobii_export.tsv --events vendor
-      gazetools ingest report.txt --placement fit --images images --screen 1920x1080:527x296:650
+      gazetools ingest report.txt --placement fit --screen 1920x1080
     """
-    from gazetools.geometry import Screen
+    from gazetools.geometry import parse_screen
     from gazetools.ingestion import IngestSpec, check_outputs, write_tables
     from gazetools.ingestion import ingest as read_exports
 
     check_outputs(exports, out, samples, overwrite=overwrite)
-    spec = IngestSpec(
-        events=events,
-        profile=profile,
-        placement=placement,
-        screen=Screen.parse(screen) if screen else None,
-        stimuli=stimuli,
-        images=images,
-    )
+    screen_px, known_screen = parse_screen(screen) if screen else (None, None)
+    if images is None and (placement or stimuli) and Path("images").is_dir():
+        images = Path("images")
+    spec = IngestSpec(events, profile, placement, screen_px, known_screen, stimuli, images)
     with progress_bar("reading") as progress:
         ingested = read_exports(exports, spec, progress, keep_samples=samples is not None)
     write_tables(ingested, exports, out, samples, overwrite=overwrite)

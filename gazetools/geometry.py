@@ -36,20 +36,6 @@ class Screen:
         if min(self.width_px, self.height_px) < 1 or not _all_positive(*sizes):
             raise GeometryError(f"{self}: all sizes must be positive and finite")
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read ``1920x1080:527x296:650``: pixels, millimetres, eye distance in mm."""
-        try:
-            pixels, millimetres, distance = text.lower().split(":")
-            width_px, height_px = (int(v) for v in pixels.split("x"))
-            width_mm, height_mm = (float(v) for v in millimetres.split("x"))
-            return cls(width_px, height_px, width_mm, height_mm, float(distance))
-        except ValueError as error:
-            raise GeometryError(
-                f"screen {text!r} is not understood; expected pixels, millimetres and the "
-                "eyes' distance in mm, e.g. 1920x1080:527x296:650"
-            ) from error
-
     @property
     def mm_per_px(self) -> float:
         """Width of a pixel; pixels are taken to be square."""
@@ -72,6 +58,39 @@ class Screen:
             x_mm * self.width_px / self.width_mm + self.width_px / 2,
             y_mm * self.height_px / self.height_mm + self.height_px / 2,
         )
+
+
+def parse_screen(text: str) -> tuple[tuple[int, int], Screen | None]:
+    """Read ``1920x1080`` or ``1920x1080:527x296:650``: pixels; millimetres, eye distance in mm.
+
+    Returns
+    -------
+    size_px : (int, int)
+        Width and height.
+    screen : Screen or None
+        None where only pixels are given.
+
+    Raises
+    ------
+    GeometryError
+        `text` is neither, or a size is not positive.
+    """
+    try:
+        pixels, *rest = text.lower().split(":")
+        width_px, height_px = (int(v) for v in pixels.split("x"))
+        if min(width_px, height_px) < 1:
+            raise ValueError(pixels)
+        if not rest:
+            return (width_px, height_px), None
+        millimetres, distance = rest
+        width_mm, height_mm = (float(v) for v in millimetres.split("x"))
+        screen = Screen(width_px, height_px, width_mm, height_mm, float(distance))
+    except ValueError as error:
+        raise GeometryError(
+            f"screen {text!r} is not understood; expected pixels, or pixels, millimetres and the "
+            "eyes' distance in mm: 1920x1080 or 1920x1080:527x296:650"
+        ) from error
+    return (width_px, height_px), screen
 
 
 @dataclass(frozen=True)

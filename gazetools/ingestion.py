@@ -45,9 +45,11 @@ class IngestSpec:
         Parameters of our detector, a key of events.ivt.PROFILES.
     placement : {"fit", "fill", "centre", "none"} or None
         Rule for where images lay on the screen; None takes the rectangle in the export.
+    screen_px : (int, int) or None
+        Width and height of the display; needed for a placement where the export does not tell.
     screen : Screen or None
-        Needed where the export does not tell the screen's size, or where the eyes were: then
-        they are taken to be in front of its middle.
+        Needed where the export does not tell where the eyes were: then they are taken to be in
+        front of its middle. Also tells `screen_px`.
     stimuli : Path or None
         CSV with a rectangle per stimulus: stimulus, x_px, y_px, width_px, height_px, and
         optionally image_width, image_height; stimulus names with or without suffix.
@@ -58,6 +60,7 @@ class IngestSpec:
     events: str = "auto"
     profile: str = "tobii-prolab"
     placement: str | None = None
+    screen_px: tuple[int, int] | None = None
     screen: Screen | None = None
     stimuli: Path | None = None
     images: Path | None = None
@@ -73,6 +76,12 @@ class IngestSpec:
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for provenance; of paths only the names."""
         return {k: v.name if isinstance(v, Path) else v for k, v in asdict(self).items()}
+
+    def display_px(self) -> tuple[int, int] | None:
+        """Width and height of the display in px, if they were given."""
+        if self.screen is not None:
+            return self.screen.width_px, self.screen.height_px
+        return self.screen_px
 
 
 @dataclass
@@ -165,7 +174,7 @@ def ingest(
     if not paths:
         raise FormatError("no export is given; name at least one file")
     spec = spec or IngestSpec()
-    locate = Locator(spec.placement, spec.screen, spec.stimuli, spec.images)
+    locate = Locator(spec.placement, spec.display_px(), spec.stimuli, spec.images)
     summary = IngestSummary(files=len(paths))
     fixations: list[pd.DataFrame] = []
     samples: list[pd.DataFrame] = []

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import FormatError, GeometryError
-from gazetools.geometry import Placement, Screen
+from gazetools.geometry import Placement
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
 from gazetools.readers.delimited import column_names, read_columns, read_head
@@ -22,7 +22,7 @@ class Locator:
     Parameters
     ----------
     rule : {"fit", "fill", "centre", "none"} or None
-    screen : Screen or None
+    screen_px : (int, int) or None
         Goes before the size that an export tells.
     stimuli : Path or None
         CSV with a rectangle per stimulus.
@@ -43,10 +43,14 @@ class Locator:
     """
 
     def __init__(
-        self, rule: str | None, screen: Screen | None, stimuli: Path | None, images: Path | None
+        self,
+        rule: str | None,
+        screen_px: tuple[int, int] | None,
+        stimuli: Path | None,
+        images: Path | None,
     ) -> None:
         self._rule = rule
-        self._screen = screen
+        self._display_px = screen_px
         self._sizes: dict[str, tuple[int, int]] = {}
         self._paths = list_images(images) if images is not None else {}
         self._table = self._read_stimuli(stimuli) if stimuli is not None else {}
@@ -79,15 +83,15 @@ class Locator:
         }
 
     def _screen_px(self, recording: Recording) -> tuple[int, int]:
-        if self._screen is not None:
-            return self._screen.width_px, self._screen.height_px
+        if self._display_px is not None:
+            return self._display_px
         if recording.screen_px is not None:
             return recording.screen_px
         if self._rule == "none":
             return (1, 1)  # gaze is in image pixels, the screen does not matter
         raise GeometryError(
             f"{recording.path}: the export does not say how large the screen is; "
-            "pass --screen, e.g. 1920x1080:527x296:650"
+            "pass --screen, e.g. 1920x1080"
         )
 
     def _image_size(self, stimulus: str) -> tuple[int, int]:

@@ -201,6 +201,7 @@ def test_outputs_are_replaced_only_if_asked(export, lab):
         (["-o", "."], "is a folder"),
         (["--screen", "wide"], "screen 'wide' is not understood; expected pixels"),
         (["--profile", "nobody"], "profile 'nobody' is unknown; expected tobii-prolab"),
+        (["--placement", "fit", "--screen", "1920"], "screen '1920' is not understood"),
         (["--placement", "fit"], "pass --images FOLDER"),
         (["--placement", "fit", "--images", "absent"], "absent: no such folder"),
         (["--stimuli", "absent.csv"], "absent.csv: no such file"),

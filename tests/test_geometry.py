@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gazetools.errors import GeometryError
-from gazetools.geometry import PLACEMENTS, Placement, Screen
+from gazetools.geometry import PLACEMENTS, Placement, Screen, parse_screen
 
 sizes_px = st.integers(1, 10_000)
 sizes_mm = st.floats(1, 5000)
@@ -77,14 +77,17 @@ def test_rules_keep_what_they_promise(how, image, screen):
 
 
 def test_a_screen_in_words():
-    assert Screen.parse("1920x1080:527x296.5:650") == Screen(1920, 1080, 527.0, 296.5, 650.0)
+    screen = Screen(1920, 1080, 527.0, 296.5, 650.0)
+    assert parse_screen("1920x1080:527x296.5:650") == ((1920, 1080), screen)
+    assert parse_screen("1920X1080") == ((1920, 1080), None)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "",
-        "1920x1080",
+        "1920",
+        "0x1080",
         "1920x1080:527x296",
         "1920x1080:527:650",
         "a x b:527x296:650",
@@ -96,7 +99,7 @@ def test_a_screen_in_words():
 )
 def test_wrong_screens_are_refused(text):
     with pytest.raises(GeometryError):
-        Screen.parse(text)
+        parse_screen(text)
 
 
 @pytest.mark.parametrize(

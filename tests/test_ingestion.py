@@ -286,6 +286,9 @@ def test_the_rule_none_takes_gaze_as_image_px(tmp_path):
         ingest([report], IngestSpec(placement="fit", images=folder))
     found = ingest([report], IngestSpec(placement="fit", images=folder, screen=SCREEN)).fixations
     assert found["x_im"].notna().all()
+    size_px = (SCREEN.width_px, SCREEN.height_px)
+    alone = ingest([report], IngestSpec(placement="fit", images=folder, screen_px=size_px))
+    pd.testing.assert_frame_equal(alone.fixations, found)
 
 
 def test_the_users_screen_goes_before_the_exports(export, images):
@@ -587,6 +590,7 @@ def test_the_footer_tells_settings_and_digests(export, tmp_path, images):
         "events": "auto",
         "profile": "tobii-prolab",
         "placement": None,
+        "screen_px": None,
         "screen": asdict(SCREEN),
         "stimuli": "stimuli.csv",
         "images": "images",
