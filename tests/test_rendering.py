@@ -590,3 +590,19 @@ def test_nothing_to_render_is_a_geometry_error(lab, small_cohort):
     with pytest.raises(GeometryError, match="stimuli none"):
         render_lab(lab)
     assert not Path("maps.h5").exists()
+
+
+def test_the_commands_defaults_are_the_librarys(lab, monkeypatch):
+    # typed twice, because importing the library would make --help slow
+    seen = []
+
+    def stop(*places, **options):
+        seen.append((places, options))
+        raise GeometryError("far enough")
+
+    monkeypatch.setattr("gazetools.rendering.render", stop)
+    CliRunner().invoke(main, ["render"])
+    ((fixations, images, masks, out, spec), options) = seen[0]
+    assert spec == RenderSpec()
+    assert (str(fixations), str(images), str(masks)) == ("fixations.parquet", "images", "masks")
+    assert (str(out), options["overwrite"]) == ("maps.h5", False)
