@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gazetools.rendering import RenderSummary
 
 
+_NO_STIMULUS = "the export names none: tick the media name, or add an image variable to the report"
+
+
 @click.group(context_settings=SETTINGS)
 @click.version_option(package_name="gazetools")
 def main() -> None:
@@ -50,13 +53,22 @@ def main() -> None:
     show_default=True,
     help="Whose fixations: ours by I-VT, or the vendor's. auto: ours from raw samples.",
 )
-@click.option("--profile", default="tobii-prolab", show_default=True, help="I-VT parameters.")
+@click.option(
+    "--profile",
+    default="tobii-prolab",
+    show_default=True,
+    help="I-VT: tobii-prolab, tobii-studio, olsen2012.",
+)
 @click.option(
     "--placement",
     type=click.Choice(["fit", "fill", "centre", "none"]),
-    help="Where images lay on the screen, if the export does not say.",
+    help="Where images lay on the screen; goes before what the export says.",
 )
-@click.option("--stimuli", type=FILE, help="CSV: stimulus,x_px,y_px,width_px,height_px.")
+@click.option(
+    "--stimuli",
+    type=FILE,
+    help="CSV of rectangles, before all else: stimulus,x_px,y_px,width_px,height_px.",
+)
 @click.option(
     "--screen",
     help="Size, if the export does not say: 1920x1080; and where it does not say where the eyes "
@@ -103,10 +115,12 @@ def ingest(
     if as_json:
         click.echo(json.dumps(ingested.summary.as_dict()))
     else:
-        _print_ingested(ingested.summary, out, samples)
+        _print_ingested(ingested.summary, out, samples, stimuli or placement)
 
 
-def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -> None:
+def _print_ingested(
+    summary: "IngestSummary", out: Path, samples: Path | None, placed_by: Path | str | None
+) -> None:
     total = summary.samples["read"]
     rates = sorted({f"{rate:.1f}" for rate in summary.rates_hz}, key=float)
     agreement = summary.vendor_agreement
@@ -117,6 +131,8 @@ def _print_ingested(summary: "IngestSummary", out: Path, samples: Path | None) -
                 "on images",
                 f"{summary.fixations_on_images:,} fixations on {summary.images:,} images",
             ),
+            ("images placed by", placed_by or ("the export" if summary.images else "")),
+            ("no stimulus", _NO_STIMULUS if not summary.stimuli else ""),
             ("format", ", ".join(summary.formats)),
             ("recordings", f"{summary.recordings:,} in {summary.files:,} files"),
             ("rate", f"{', '.join(rates)} Hz, measured" if rates else ""),

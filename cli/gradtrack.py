@@ -130,7 +130,8 @@ def _show_summary(summary: "RunSummary", chosen: "TrainConfig", as_json: bool) -
             ("selected on", _selection(summary.selected_on)),
             ("best", _dice(summary.best_score, summary.best_iteration)),
             ("last", _dice(summary.last_score, summary.iterations)),
-            ("next", f"gradtrack-evaluate {summary.run_folder}"),
+            ("next", f"gradtrack-evaluate {summary.run_folder}, where test images have masks"),
+            ("", f"gradtrack-predict {summary.run_folder} IMAGES"),
         ],
     )
 

@@ -40,6 +40,8 @@ __all__ = list(_HOME)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("gazetools")
     if name not in _HOME:
         raise AttributeError(f"module 'gazetools' has no attribute {name!r}")
     return getattr(import_module(f"gazetools.{_HOME[name]}"), name)

@@ -260,7 +260,10 @@ def open_run_cache(info: RunInfo, cache_path: Path | None, split: str) -> Cache:
     TrainingError
         The split holds items that the run has seen as those of another split.
     """
-    cache = open_cache(Path(info.cache.path) if cache_path is None else cache_path)
+    path = Path(info.cache.path) if cache_path is None else cache_path
+    if cache_path is None and not path.is_file():
+        raise CacheError(f"{path}: the run's cache is there no more; name it with --cache")
+    cache = open_cache(path)
     try:
         if cache_path is None and cache.sha256 != info.cache.sha256:
             raise CacheError(

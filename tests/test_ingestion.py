@@ -297,6 +297,13 @@ def test_the_users_screen_goes_before_the_exports(export, images):
     np.testing.assert_allclose(places(found)[0], [900 - 810, 500 - 300], atol=0.5)
 
 
+def test_a_table_that_names_no_stimulus_is_refused(tmp_path, export):
+    table = tmp_path / "stimuli.csv"
+    table.write_text("stimulus,x_px,y_px,width_px,height_px\nother,0,0,100,100\n")
+    with pytest.raises(GeometryError, match=r"stimuli\.csv: holds no stimulus .*'lesion\.jpg'"):
+        ingest([export], IngestSpec(stimuli=table))
+
+
 def test_rules_need_images(export):
     with pytest.raises(GeometryError, match="needs the size of the images; pass --images FOLDER"):
         ingest([export], IngestSpec(placement="fit"))

@@ -119,7 +119,7 @@ def test_a_cache_that_changed_is_refused_and_another_is_welcome(tmp_path):
     assert "name a cache" not in str(caught.value)
     assert evaluate(tmp_path / "run", cache_path=path).checkpoints[0].n == 3
     path.unlink()
-    with pytest.raises(CacheError, match="no such file"):
+    with pytest.raises(CacheError, match="there no more; name it with --cache"):
         evaluate(tmp_path / "run", overwrite=True)
 
 
