@@ -189,20 +189,11 @@ def ingest(
             fixations.append(_map_to_image(found, placements, summary))
             samples += [labelled] if keep_samples else []
         progress(done, len(paths), path.name)
+    locate.expect_use()
     table = _tidy(pd.concat(fixations, ignore_index=True), summary)
     _finish_summary(table, summary)
     all_samples = pd.concat(samples, ignore_index=True) if keep_samples else None
-    if (spec.stimuli is not None or spec.placement is not None) and not locate.given:
-        raise GeometryError(
-            f"{spec.stimuli or spec.images}: holds no stimulus of the exports, such as "
-            f"{_an_example(table)}; names must match, with or without suffix"
-        )
     return Ingested(table, all_samples, summary, _provenance(paths, spec, locate))
-
-
-def _an_example(fixations: pd.DataFrame) -> str:
-    names = fixations["stimulus"].dropna()
-    return repr(names.iloc[0]) if len(names) else "any (they name none)"
 
 
 def _provenance(paths: Sequence[Path], spec: IngestSpec, locate: Locator) -> dict[str, Any]:

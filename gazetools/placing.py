@@ -51,6 +51,8 @@ class Locator:
     ) -> None:
         self._rule = rule
         self._display_px = screen_px
+        self._source = stimuli or (images if rule is not None else None)
+        self._example = "any: they name none"
         self._sizes: dict[str, tuple[int, int]] = {}
         self._paths = list_images(images) if images is not None else {}
         self._table = self._read_stimuli(stimuli) if stimuli is not None else {}
@@ -63,9 +65,24 @@ class Locator:
     def __call__(self, recording: Recording) -> dict[str, Placement]:
         """Return the placement of each stimulus of a recording, as far as it can be known."""
         shown = _shown(recording)
+        self._example = repr(shown[0]) if shown else self._example
         given = self._by_rule(recording, shown) | self._by_table(shown)
         self.given |= dict.fromkeys(given.items())
         return dict(recording.placements) | given
+
+    def expect_use(self) -> None:
+        """Refuse a rule or a table that placed no stimulus of any recording.
+
+        Raises
+        ------
+        GeometryError
+            Names one that it did not know.
+        """
+        if self._source is not None and not self.given:
+            raise GeometryError(
+                f"{self._source}: holds no stimulus of the exports, such as {self._example}; "
+                "names must match, with or without suffix"
+            )
 
     def _by_rule(self, recording: Recording, shown: list[str]) -> dict[str, Placement]:
         if self._rule is None:
