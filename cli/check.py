@@ -18,6 +18,7 @@ from .common import (
     printable,
     progress_bar,
 )
+from .reading import ingest_spec, reading_options
 
 if TYPE_CHECKING:
     from gazetools.quality import Quality, QualitySpec
@@ -52,37 +53,11 @@ def _limit(option: str, unit: str, what: str) -> Callable[[F], F]:
 @click.option("-o", "--out", type=FILE, help="Also write all figures as Parquet.")
 @click.option("--trials", is_flag=True, help="Show every trial, not only every recording.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if anything is flagged.")
-@click.option(
-    "--events",
-    type=click.Choice(["auto", "ivt", "vendor"]),
-    default="auto",
-    show_default=True,
-    help="Whose fixations; auto: ours where they can be detected.",
-)
-@click.option(
-    "--profile",
-    default="auto",
-    show_default=True,
-    help="Of our detector; auto: closest to the vendor's.",
-)
-@click.option(
-    "--screen",
-    help="Size, where the export does not say: 1920x1080; for degrees, mm and eye distance in "
-    "mm too: 1920x1080:527x296:650.",
-)
-@click.option(
-    "--placement",
-    type=click.Choice(["fit", "fill", "centre", "none"]),
-    help="Where images lay on the screen; goes before what the export says.",
-)
-@click.option("--stimuli", type=FILE, help="CSV of rectangles, as for ingest.")
-@click.option("--images", type=FILE, help="For their sizes  [default: images/ if there]")
+@reading_options
 @click.option("--masks", type=FILE, help="Folder of masks, named as the stimuli.")
 @click.option(
     "--targets", type=FILE, help="CSV of points to look at, for accuracy: stimulus,x_px,y_px."
 )
-@click.option("--trial-from", help="Regular expression of the messages that begin a trial.")
-@click.option("--mapping", type=FILE, help="TOML that describes a table of no known vendor.")
 @click.option("--limits", "limits_file", type=FILE, help="TOML of limits; options go before it.")
 @_limit("--max-loss", "%", "Flag more data loss")
 @_limit("--max-rms-deg", "deg", "Flag a larger RMS-S2S")
@@ -97,7 +72,18 @@ def _limit(option: str, unit: str, what: str) -> Callable[[F], F]:
 @OVERWRITE
 @JSON
 @one_line_errors
-def check(exports: tuple[Path, ...], **options: Any) -> None:
+def check(
+    exports: tuple[Path, ...],
+    out: Path | None,
+    trials: bool,
+    strict: bool,
+    masks: Path | None,
+    targets: Path | None,
+    limits_file: Path | None,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure the data quality of EXPORTS, and flag what a careful reader would exclude.
 
     EXPORTS are eye-tracker exports of any vendor, or tables that `gazetools ingest` wrote.
@@ -110,42 +96,24 @@ def check(exports: tuple[Path, ...], **options: Any) -> None:
       gazetools check recording.asc --screen 1920x1080:527x296:650 --trials
       gazetools check fixations.parquet --masks masks --json
     """
-    from gazetools.geometry import parse_screen
-    from gazetools.ingestion import IngestSpec
     from gazetools.quality import CheckSpec, check_quality_output, write_quality
     from gazetools.quality import check as measure
-    from gazetools.readers import ReadOptions
 
-    out: Path | None = options["out"]
     if out is not None:
-        check_quality_output(exports, out, overwrite=options["overwrite"])
-    limits = _limits(options)
-    screen_px, screen = parse_screen(options["screen"]) if options["screen"] else (None, None)
-    images: Path | None = options["images"]
-    if images is None and (options["placement"] or options["stimuli"]) and Path("images").is_dir():
-        images = Path("images")
-    how = IngestSpec(
-        events=options["events"],
-        profile=options["profile"],
-        screen_px=screen_px,
-        screen=screen,
-        placement=options["placement"],
-        stimuli=options["stimuli"],
-        images=images,
-        reading=ReadOptions(trial_from=options["trial_from"], mapping=options["mapping"]),
-    )
-    spec = CheckSpec(how, options["masks"], options["targets"])
+        check_quality_output(exports, out, overwrite=overwrite)
+    limits = _limits(limits_file, {name: options.pop(name) for name in _LIMIT_OPTIONS})
+    spec = CheckSpec(ingest_spec(**options), masks, targets)
     with progress_bar("checking") as progress:
         quality = measure(exports, spec, limits, progress)
     if out is not None:
-        write_quality(quality, exports, out, overwrite=options["overwrite"])
-    if options["as_json"]:
+        write_quality(quality, exports, out, overwrite=overwrite)
+    if as_json:
         click.echo(json.dumps(quality.as_dict(), allow_nan=False))
     else:
-        _print_table(quality, trials=options["trials"])
-        _print_flags(quality, all_of_them=options["trials"])
+        _print_table(quality, trials=trials)
+        _print_flags(quality, all_of_them=trials)
         _print_notes(quality, out)
-    if options["strict"] and len(quality.flagged):
+    if strict and len(quality.flagged):
         sys.exit(1)
 
 
@@ -163,15 +131,14 @@ _LIMIT_OPTIONS = {
 }
 
 
-def _limits(options: dict[str, Any]) -> "QualitySpec":
+def _limits(file: Path | None, told: dict[str, float | None]) -> "QualitySpec":
     from dataclasses import replace
 
     from gazetools.quality import QualitySpec
 
-    file: Path | None = options["limits_file"]
     limits = QualitySpec.from_toml(file) if file is not None else QualitySpec()
-    told = {ours: options[name] for name, ours in _LIMIT_OPTIONS.items()}
-    return replace(limits, **{name: value for name, value in told.items() if value is not None})
+    given = {_LIMIT_OPTIONS[name]: value for name, value in told.items() if value is not None}
+    return replace(limits, **given)
 
 
 def _print_table(quality: "Quality", *, trials: bool) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ from .common import (
 )
 from .export import export
 from .inspect import inspect
+from .reading import ingest_spec, reading_options
 
 if TYPE_CHECKING:
     from gazetools.ingestion import IngestSummary
@@ -55,55 +56,7 @@ def main() -> None:
 @click.option("--samples", type=FILE, help="Also write every sample with its event.")
 @click.option("--saccades", type=FILE, help="Also write saccades: amplitude, peak velocity.")
 @click.option("--blinks", type=FILE, help="Also write blinks.")
-@click.option(
-    "--events",
-    type=click.Choice(["auto", "ivt", "vendor"]),
-    default="auto",
-    show_default=True,
-    help="Whose fixations: ours by I-VT, or the vendor's. auto: ours where it can be.",
-)
-@click.option(
-    "--profile",
-    default="auto",
-    show_default=True,
-    help="Settings of the detector: tobii-prolab, tobii-prolab-attention, tobii-studio, "
-    "olsen2012, idt, engbert-kliegl, or a TOML file. auto: closest to the vendor's.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    help="Change one of them, e.g. velocity_threshold_deg_s=40.",
-)
-@click.option(
-    "--blink-padding",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Gaze that is not used before and after a blink, ms.",
-)
-@click.option(
-    "--placement",
-    type=click.Choice(["fit", "fill", "centre", "none"]),
-    help="Where images lay on the screen; goes before what the export says.",
-)
-@click.option(
-    "--stimuli",
-    type=FILE,
-    help="CSV of rectangles, before all else: stimulus,x_px,y_px,width_px,height_px.",
-)
-@click.option(
-    "--screen",
-    help="Size, if the export does not say: 1920x1080; and where it does not say where the eyes "
-    "were, mm and eye distance in mm too: 1920x1080:527x296:650.",
-)
-@click.option("--images", type=FILE, help="For their sizes  [default: images/ if there]")
-@click.option(
-    "--trial-from",
-    help="Regular expression: a message that it matches begins a trial; its first group names "
-    "the stimulus.",
-)
-@click.option("--mapping", type=FILE, help="TOML that describes a table of no known vendor.")
+@reading_options
 @OVERWRITE
 @JSON
 @one_line_errors
@@ -113,18 +66,9 @@ def ingest(
     samples: Path | None,
     saccades: Path | None,
     blinks: Path | None,
-    events: str,
-    profile: str,
-    settings: tuple[str, ...],
-    blink_padding: float,
-    placement: str | None,
-    stimuli: Path | None,
-    screen: str | None,
-    images: Path | None,
-    trial_from: str | None,
-    mapping: Path | None,
     overwrite: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Read eye-tracker EXPORTS of any vendor into one table of fixations.
 
@@ -137,26 +81,9 @@ def ingest(
       gazetools ingest recording.asc --trial-from "^SHOW (\\S+)"
       gazetools ingest report.txt --placement fit --screen 1920x1080
     """
-    from gazetools.events import BlinkSpec, parse_settings
-    from gazetools.geometry import parse_screen
-    from gazetools.ingestion import IngestSpec, ingest_to
-    from gazetools.readers import ReadOptions
+    from gazetools.ingestion import ingest_to
 
-    screen_px, known_screen = parse_screen(screen) if screen else (None, None)
-    if images is None and (placement or stimuli) and Path("images").is_dir():
-        images = Path("images")
-    spec = IngestSpec(
-        events=events,
-        profile=profile,
-        settings=parse_settings(settings),
-        blink=BlinkSpec(padding_ms=blink_padding),
-        placement=placement,
-        screen_px=screen_px,
-        screen=known_screen,
-        stimuli=stimuli,
-        images=images,
-        reading=ReadOptions(trial_from, mapping),
-    )
+    spec = ingest_spec(**reading)
     with progress_bar("reading") as progress:
         summary = ingest_to(
             exports,
@@ -171,7 +98,7 @@ def ingest(
     if as_json:
         click.echo(json.dumps(summary.as_dict()))
     else:
-        _print_ingested(summary, out, samples, saccades, blinks, stimuli or placement)
+        _print_ingested(summary, out, samples, saccades, blinks, spec.stimuli or spec.placement)
 
 
 def _print_ingested(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .common import FILE, counted, listed, one_line_errors, print_summary, printable
+from .reading import MAPPING, TRIAL_FROM
 
 if TYPE_CHECKING:
     from gazetools.inspection import Inspection, RecordingFacts
@@ -19,8 +20,8 @@ _SAID_BEFORE = ("encoding", "decimal mark")
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--trial-from", help="Regular expression of the messages that begin a trial.")
-@click.option("--mapping", type=FILE, help="TOML that describes a table of no known vendor.")
+@TRIAL_FROM
+@MAPPING
 @click.option("--columns", is_flag=True, help="Name all columns that are used and ignored.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @one_line_errors

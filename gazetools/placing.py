@@ -1,6 +1,7 @@
 """Where on the screen the images lay by the user's word: a rule, or a table; shares to px."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +208,23 @@ def scaled(table: pd.DataFrame, width: npt.ArrayLike, height: npt.ArrayLike) -> 
     ends = {"x_px": np.asarray(width, float), "y_px": np.asarray(height, float)}
     sizes = {name: size for name in table for end, size in ends.items() if str(name).endswith(end)}
     return table.assign(**{name: table[name] * size for name, size in sizes.items()})
+
+
+def placed(fixations: pd.DataFrame, placements: Mapping[str, Placement]) -> pd.DataFrame:
+    """Fill in image coordinates of fixations on stimuli whose place is known."""
+    number = pd.Index(list(placements), dtype="str").get_indexer(fixations["stimulus"])
+    here = (number >= 0) & fixations["x_im"].isna().to_numpy()
+    if not here.any():
+        return fixations
+    place = pd.DataFrame([asdict(place) for place in placements.values()]).iloc[number[here]]
+    place = place.set_axis(fixations.index[here])
+    scale_x = place["image_width"] / place["width_px"]
+    scale_y = place["image_height"] / place["height_px"]
+    found = {
+        "x_im": (fixations.loc[here, "x_px"] - place["x_px"]) * scale_x,
+        "y_im": (fixations.loc[here, "y_px"] - place["y_px"]) * scale_y,
+        "image_width": place["image_width"],
+        "image_height": place["image_height"],
+    }
+    known = {n: v.astype(fixations[n].dtype).combine_first(fixations[n]) for n, v in found.items()}
+    return fixations.assign(**known)

@@ -335,10 +335,9 @@ def write_tables(
     """Write several tables as :func:`write_table` does, either all or none of them."""
     with ExitStack() as renamed_last:
         for table, path, schema in tables:
-            arrow = pa.Table.from_pandas(schema.conform(table), preserve_index=False)
-            metadata = {**(arrow.schema.metadata or {}), _METADATA_KEY: _footer(schema, provenance)}
-            temporary = renamed_last.enter_context(replacing(path, overwrite=overwrite))
-            pq.write_table(arrow.replace_schema_metadata(metadata), temporary, compression="zstd")
+            writer = renamed_last.enter_context(writing(path, schema, overwrite=overwrite))
+            writer.add(table)
+            writer.close(provenance)
 
 
 class TableWriter:
@@ -348,7 +347,6 @@ class TableWriter:
         self._path = path
         self._schema = schema
         self._file: pq.ParquetWriter | None = None
-        self._provenance: Mapping[str, Any] = {}
 
     def add(self, table: pd.DataFrame) -> None:
         """Append rows; every piece has the columns of the first."""
@@ -357,16 +355,12 @@ class TableWriter:
             self._file = pq.ParquetWriter(self._path, arrow.schema, compression="zstd")
         self._file.write_table(arrow)
 
-    def note(self, provenance: Mapping[str, Any]) -> None:
-        """Say what the table was made from, for its footer."""
-        self._provenance = provenance
-
-    def close(self) -> None:
-        """Write the footer."""
+    def close(self, provenance: Mapping[str, Any]) -> None:
+        """Write the footer, which says what the table was made from."""
         if self._file is None:
             self.add(self._schema.empty())
             assert self._file is not None
-        self._file.add_key_value_metadata({_METADATA_KEY: _footer(self._schema, self._provenance)})
+        self._file.add_key_value_metadata({_METADATA_KEY: _footer(self._schema, provenance)})
         self._file.close()
 
     def abandon(self) -> None:
@@ -378,7 +372,7 @@ class TableWriter:
 
 @contextmanager
 def writing(path: Path, schema: Schema, *, overwrite: bool = False) -> Iterator[TableWriter]:
-    """Write a table that comes in pieces; `path` appears when all are written.
+    """Write a table that comes in pieces; `path` appears at the end, if the writer was closed.
 
     Raises
     ------
@@ -392,7 +386,6 @@ def writing(path: Path, schema: Schema, *, overwrite: bool = False) -> Iterator[
         except BaseException:
             writer.abandon()
             raise
-        writer.close()
 
 
 def _footer(schema: Schema, provenance: Mapping[str, Any]) -> bytes:

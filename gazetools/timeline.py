@@ -1,6 +1,7 @@
 """The clock of a recording put straight, and where in time its samples begin and end."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,15 +83,17 @@ def _median_of_counts(counts: NDArray[np.int64], lowest: int) -> float:
     return float(middles.mean() + lowest)
 
 
-def _longest_step_us(steps: NDArray[np.float64], interval: float) -> float:
-    """Return the longest step (n,) that is no hole; longer where a clock has no fixed rate.
+def longest_step_us(steps_us: NDArray[Any], interval_us: float) -> float:
+    """Return the longest of a clock's steps (n,) that is no hole; more without a fixed rate.
 
     A clock of a fixed rate may drop samples, but has next to no steps that are far too short.
     """
-    shortest, usual = np.quantile(steps, [_FEW, _MOST]) if len(steps) else (interval, interval)
-    if shortest > _FAR_TOO_SHORT * interval:
-        usual = interval
-    return _HOLE_INTERVALS * max(float(usual), interval)
+    shortest, usual = (
+        np.quantile(steps_us, [_FEW, _MOST]) if len(steps_us) else (interval_us, interval_us)
+    )
+    if shortest > _FAR_TOO_SHORT * interval_us:
+        usual = interval_us
+    return _HOLE_INTERVALS * max(float(usual), interval_us)
 
 
 def timeline(time_us: NDArray[np.int64]) -> Timeline:
@@ -119,7 +122,7 @@ def timeline(time_us: NDArray[np.int64]) -> Timeline:
     time = np.cumsum(steps[kept]) + (float(time_us[0]) if len(time_us) else 0.0)
 
     gaps = np.diff(time)
-    before = np.flatnonzero(gaps > _longest_step_us(gaps, interval))
+    before = np.flatnonzero(gaps > longest_step_us(gaps, interval))
     missed = np.rint(gaps[before] / interval) - 1
     far = before[missed >= 2]
     before = before[missed >= 1]

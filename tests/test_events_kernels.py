@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_gaze import both_ways, few, rising_times, seen, signals, stretches
 
-from gazetools.kernels import events as kernels
+from gazetools.kernels import (
+    clocks,
+    dispersion,
+    engbert_kliegl,
+    labels,
+    measures,
+    merging,
+    rays,
+    runs,
+    screen_velocity,
+    smoothing,
+    velocity,
+)
 
 
 @few
@@ -17,7 +29,7 @@ def test_end_of_run(signal):
     ends = dict(stretches(seen(signal)))
     for i in range(len(signal)):
         expected = next((b + 1 for a, b in ends.items() if a <= i <= b), i)
-        assert list(both_ways(kernels.end_of_run, signal, i)) == [expected, expected]
+        assert list(both_ways(runs.end_of_run, signal, i)) == [expected, expected]
 
 
 @few
@@ -34,7 +46,7 @@ def test_rays(table, seed):
         if is_seen[i] and np.isfinite([x, y, ex, ey, ez]).all():
             expected[i] = x, y, ex, ey, ez
     with np.errstate(invalid="ignore"):
-        for found in both_ways(kernels.rays, columns, is_seen):
+        for found in both_ways(rays.rays, columns, is_seen):
             np.testing.assert_allclose(found, expected)
 
 
@@ -50,7 +62,7 @@ def test_fill_gaps(signal, seed, limit):
             for k in range(2):
                 ends = signal[[before, after], k]
                 expected[gap, k] = np.interp(time[gap], time[[before, after]], ends)
-    for found, *_ in both_ways(kernels.fill_gaps, signal, time, limit):
+    for found, *_ in both_ways(smoothing.fill_gaps, signal, time, limit):
         np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -70,7 +82,7 @@ def test_substitute_lost_eye(left, data):
             want_right[i] = left[i] + difference
         if seen(right)[i] and not seen(left)[i]:
             want_left[i] = right[i] - difference
-    for found in both_ways(kernels.substitute_lost_eye, left, right, np.zeros(5)):
+    for found in both_ways(rays.substitute_lost_eye, left, right, np.zeros(5)):
         np.testing.assert_allclose(found[0], want_left)
         np.testing.assert_allclose(found[1], want_right)
 
@@ -86,13 +98,13 @@ def test_mean_direction(left, tilt):
     total /= np.linalg.norm(total, axis=1, keepdims=True)
     c, s = np.cos(tilt), np.sin(tilt)
     expected = total @ np.array([[1, 0, 0], [0, c, s], [0, -s, c]]).T
-    for found in both_ways(kernels.mean_direction, left, right, tilt):
+    for found in both_ways(rays.mean_direction, left, right, tilt):
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_mean_direction_of_an_eye_on_the_display_is_missing():
     ray = np.zeros((1, 5))
-    for found in both_ways(kernels.mean_direction, ray, ray, 0.3):
+    for found in both_ways(rays.mean_direction, ray, ray, 0.3):
         assert np.isnan(found).all()
 
 
@@ -100,8 +112,8 @@ def test_mean_direction_of_an_eye_on_the_display_is_missing():
 @given(signals(2), st.sampled_from([1, 3, 5, 9]))
 def test_moving_median_and_mean(signal, window):
     for kernel, statistic in (
-        (kernels.moving_median, np.median),
-        (kernels.moving_mean, np.mean),
+        (smoothing.moving_median, np.median),
+        (smoothing.moving_mean, np.mean),
     ):
         expected = signal.copy()
         for a, b in stretches(seen(signal)):
@@ -134,7 +146,7 @@ def test_angular_velocity(gaze, window, shift):
                 end = start + window - 1
                 angle = angle_twin(gaze[start] - eye[i], gaze[end] - eye[i])
                 expected[i] = angle / (time[end] - time[start]) * 1e6
-    for found in both_ways(kernels.angular_velocity, gaze, eye, time, window, shift):
+    for found in both_ways(velocity.angular_velocity, gaze, eye, time, window, shift):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3)
 
 
@@ -145,14 +157,14 @@ def test_label_by_velocity(gaze, window, shift, threshold, on_threshold):
     n = len(gaze)
     time = rising_times(n)
     eye = np.random.default_rng(n).normal((0, 0, 50), 0.1, (n, 3))
-    velocity = kernels.angular_velocity(gaze, eye, time, window, shift)
-    known = velocity[velocity > 0]
+    speed = velocity.angular_velocity(gaze, eye, time, window, shift)
+    known = speed[speed > 0]
     if on_threshold and len(known):
         threshold = float(np.median(known[: len(known) // 2 * 2 + 1]))
-    expected = np.where(velocity < threshold, 1, np.where(velocity >= threshold, 2, 3))
+    expected = np.where(speed < threshold, 1, np.where(speed >= threshold, 2, 3))
     expected[np.isnan(gaze[:, 0])] = 0
     arguments = (gaze, eye, time, window, shift, threshold)
-    for found in both_ways(kernels.label_by_velocity, *arguments):
+    for found in both_ways(velocity.label_by_velocity, *arguments):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -167,31 +179,31 @@ def test_slow_or_fast(decades, share, big):
         expected = 1 if exact < turn * 100 else 2
         if abs(exact / (turn * 100) - 1) > 1e-12:
             arguments = (float(square), float(dot), time_us, turn * 100)
-            assert list(both_ways(kernels.slow_or_fast, *arguments)) == [expected, expected]
-    assert kernels.slow_or_fast(np.nan, 1.0, time_us, 30.0) == 3
+            assert list(both_ways(velocity.slow_or_fast, *arguments)) == [expected, expected]
+    assert velocity.slow_or_fast(np.nan, 1.0, time_us, 30.0) == 3
 
 
 def test_tangent_squared():
     angles = np.linspace(1e-6, 0.12, 200)
     for angle in angles:
-        for found in both_ways(kernels.tangent_squared, angle):
+        for found in both_ways(velocity.tangent_squared, angle):
             assert found == pytest.approx(np.tan(angle) ** 2, rel=1e-8)
-    assert np.isnan(kernels.tangent_squared(0.13))
+    assert np.isnan(velocity.tangent_squared(0.13))
 
 
 def test_angle_between_is_exact_for_tiny_and_for_opposite_angles():
     a, b = np.array([0.0, 0.0, 1.0]), np.array([1e-9, 0.0, 1.0])
-    for tiny in both_ways(kernels.angle_between, a, b):
+    for tiny in both_ways(rays.angle_between, a, b):
         assert tiny == pytest.approx(np.degrees(1e-9), rel=1e-12)
-    for straight in both_ways(kernels.angle_between, a, -a):
+    for straight in both_ways(rays.angle_between, a, -a):
         assert straight == 180
 
 
 def test_mean_of_valid():
     signal = np.array([[1.0, 2.0], [np.nan, np.nan], [3.0, 6.0]])
-    for found in both_ways(kernels.mean_of_valid, signal, 0, 2):
+    for found in both_ways(merging.mean_of_valid, signal, 0, 2):
         np.testing.assert_array_equal(found, [2, 4])
-    for found in both_ways(kernels.mean_of_valid, signal, 1, 1):
+    for found in both_ways(merging.mean_of_valid, signal, 1, 1):
         assert np.isnan(found).all()
 
 
@@ -244,7 +256,7 @@ def test_merge_fixations(lengths, seed, max_angle, whole, look_ahead):
     border = np.arange(n + 1.0)
     settings_ = (2.0, max_angle, whole, look_ahead)
     expected = merge_twin(pieces, gaze, eye, border, *settings_)
-    for found in both_ways(kernels.merge_fixations, pieces, gaze, eye, border, *settings_):
+    for found in both_ways(merging.merge_fixations, pieces, gaze, eye, border, *settings_):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -282,7 +294,7 @@ def test_label_by_dispersion(n, limit, shortest, seed):
     signal[rng.random(n) < 0.01] = np.nan
     border, limit = 1.0 * rng.integers(1, 4, n + 1).cumsum(), float(limit)
     expected = dispersion_twin(signal, border, limit, shortest)
-    for found in both_ways(kernels.label_by_dispersion, signal, border, limit, shortest):
+    for found in both_ways(dispersion.label_by_dispersion, signal, border, limit, shortest):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -299,7 +311,7 @@ def test_smoothed_velocity(signal, reach):
             spent = sum(time[after] - time[before] for before, after in steps)
             if spent:
                 expected[i] = way / spent * 1e6
-    for found in both_ways(kernels.smoothed_velocity, signal, time, reach):
+    for found in both_ways(engbert_kliegl.smoothed_velocity, signal, time, reach):
         np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -312,14 +324,14 @@ def test_label_by_ellipse(velocity, a, b):
         outside = ((velocity / (a, b)) ** 2).sum(axis=1) > 1
     expected = np.where(outside, 2, np.where(np.isnan(velocity[:, 0]), 3, 1))
     expected[np.isnan(signal[:, 0])] = 0
-    for found in both_ways(kernels.label_by_ellipse, signal, velocity, np.array([a, b])):
+    for found in both_ways(engbert_kliegl.label_by_ellipse, signal, velocity, np.array([a, b])):
         np.testing.assert_array_equal(found, expected)
 
 
 @few
 @given(signals(5))
 def test_angles(ray):
-    for found in both_ways(kernels.angles, ray):
+    for found in both_ways(rays.angles, ray):
         for k in range(2):
             away = np.degrees(np.arctan2(ray[:, k] - ray[:, 2 + k], ray[:, 4]))
             np.testing.assert_allclose(found[:, k], away)
@@ -332,7 +344,7 @@ codes = st.lists(st.sampled_from([0, 1, 2, 3, 5]), max_size=30).map(lambda v: np
 @given(codes)
 def test_stretches(label):
     expected = np.array(stretches(label == 1), np.int64).reshape(-1, 2)
-    for found in both_ways(kernels.stretches, label, 1):
+    for found in both_ways(runs.stretches, label, 1):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -340,7 +352,7 @@ def test_stretches(label):
 @given(codes)
 def test_part_touching(label):
     expected = sorted(stretches(label == 1) + stretches(label == 5))
-    for way in (kernels.part_touching, kernels.part_touching.py_func):
+    for way in (labels.part_touching, labels.part_touching.py_func):
         own = label.copy()
         assert [tuple(event) for event in way(own)] == expected
         np.testing.assert_array_equal(own, label % 4)
@@ -356,14 +368,14 @@ def test_search_by_blocks(n, places, start):
     start = min(start, n)
     expected = next((i for i in range(start, n) if label[i] == 3), n)
     with np.errstate(invalid="ignore"):
-        for found in both_ways(kernels.end_of_finite, x, y, start):
+        for found in both_ways(runs.end_of_finite, x, y, start):
             assert found == expected
-    for found in both_ways(kernels.next_of, label, 3, start, n):
+    for found in both_ways(runs.next_of, label, 3, start, n):
         assert found == expected
     if start < n and label[start] == 0:
-        for found in both_ways(kernels.end_of_same, label, start):
+        for found in both_ways(runs.end_of_same, label, start):
             assert found == expected
-    for found in both_ways(kernels.stretches, label, 0):
+    for found in both_ways(runs.stretches, label, 0):
         np.testing.assert_array_equal(
             found.reshape(-1, 2), np.reshape(stretches(label == 0), (-1, 2))
         )
@@ -376,7 +388,7 @@ def test_paired(signal):
     x[::5], y[::7] = np.inf, np.nan
     known = np.isfinite(x) & np.isfinite(y)
     expected = np.where(known[:, None], np.column_stack((x, y)), np.nan)
-    for found in both_ways(kernels.paired, x, y):
+    for found in both_ways(runs.paired, x, y):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -392,7 +404,7 @@ def test_keep_or_discard(label, swallowed):
                 expected[i] = 1
             elif label[i] == 1 or (swallowed and label[i]):
                 expected[i] = 3
-    for found, *_ in both_ways(kernels.keep_or_discard, label, events, kept, swallowed):
+    for found, *_ in both_ways(labels.keep_or_discard, label, events, kept, swallowed):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -404,7 +416,7 @@ def test_number_events(label, data):
     rows = data.draw(st.lists(st.integers(0, len(label) - 1), min_size=1).map(sorted))
     positions = np.array([0, *rows])
     event = np.cumsum(np.diff(label, prepend=label[:1]) != 0)[positions]
-    for found, index in both_ways(kernels.number_events, label, positions):
+    for found, index in both_ways(labels.number_events, label, positions):
         np.testing.assert_array_equal(found, label[positions] % 4)
         for i, position in enumerate(positions):
             same = event[: i + 1][label[positions[: i + 1]] % 4 == label[position] % 4]
@@ -419,16 +431,16 @@ def test_measures_of_events(signal, seed):
     signal[rng.random((n, 2)) < 0.2] = np.nan
     first = np.sort(rng.integers(0, n, 4)) if n else np.zeros(0, np.int64)
     last = np.minimum(first + 3, n - 1)
-    for found in both_ways(kernels.means_of_events, signal, first, last):
+    for found in both_ways(measures.means_of_events, signal, first, last):
         for mean, a, b in zip(found, first, last, strict=True):
             for k in range(2):
                 known = signal[a : b + 1, k][~np.isnan(signal[a : b + 1, k])]
                 assert mean[k] == pytest.approx(known.mean() if len(known) else np.nan, nan_ok=True)
     x, y = np.ascontiguousarray(signal.T)
-    means = kernels.means_of_events(signal, first, last)
-    for found in both_ways(kernels.places, x, y, np.column_stack((first, last))):
+    means = measures.means_of_events(signal, first, last)
+    for found in both_ways(measures.places, x, y, np.column_stack((first, last))):
         np.testing.assert_allclose(found, means)
-    for found in both_ways(kernels.largest_of_events, signal[:, 0].copy(), first, last):
+    for found in both_ways(measures.largest_of_events, signal[:, 0].copy(), first, last):
         for most, a, b in zip(found, first, last, strict=True):
             known = signal[a : b + 1, 0][~np.isnan(signal[a : b + 1, 0])]
             assert most == pytest.approx(known.max() if len(known) else np.nan, nan_ok=True)
@@ -437,7 +449,7 @@ def test_measures_of_events(signal, seed):
 def test_angles_between():
     gaze, eye = np.array([[0.0, 0, 0], [10, 0, 0]]), np.array([[0.0, 0, 10], [0, 0, 10]])
     ends = np.array([0]), np.array([1])
-    for found in both_ways(kernels.angles_between, gaze, eye, *ends):
+    for found in both_ways(measures.angles_between, gaze, eye, *ends):
         np.testing.assert_allclose(found, [45])
 
 
@@ -449,14 +461,14 @@ def test_regular_interval(time_steps, hole):
     jumps = np.diff(time)
     good = len(jumps) and jumps.min() > 0 and jumps.max() <= 1.5 * np.median(jumps)
     expected = float(np.median(jumps)) if good and jumps.max() < 65536 else 0.0
-    assert list(both_ways(kernels.regular_interval, time)) == [expected, expected]
+    assert list(both_ways(clocks.regular_interval, time)) == [expected, expected]
 
 
 def test_borders_and_durations():
     time, events = np.array([0, 10, 20, 32, 42], np.int64), np.array([[0, 1], [2, 2], [3, 4]])
-    for found in both_ways(kernels.lasts_us, time, 10.0, events):
+    for found in both_ways(clocks.lasts_us, time, 10.0, events):
         np.testing.assert_array_equal(found, [20, 11, 21])
-    for found in both_ways(kernels.borders_us, time, 10.0):
+    for found in both_ways(clocks.borders_us, time, 10.0):
         np.testing.assert_array_equal(found, [-5, 5, 15, 26, 37, 47])
 
 
@@ -465,7 +477,7 @@ def test_borders_and_durations():
 def test_wide_turns_are_left_to_the_arc_tangent(turn_deg, share, code):
     x = np.array([0.0, 60 * np.tan(np.radians(turn_deg * share))])
     arguments = (x, 0 * x, np.array([0, 10_000]), 1.0, (0.0, 0.0), 60.0, 2, True, turn_deg * 100)
-    for found in both_ways(kernels.label_pixels, *arguments):
+    for found in both_ways(screen_velocity.label_pixels, *arguments):
         np.testing.assert_array_equal(found, [code, code])
 
 
@@ -476,8 +488,8 @@ def test_label_pixels(gaze, window, shift, threshold):
     time = np.cumsum(np.random.default_rng(1).integers(900, 1100, len(gaze)))
     point = np.column_stack((gaze * 0.5, 0 * gaze[:, :1]))
     eye = np.tile([3.0, 2.0, 60.0], (len(gaze), 1))
-    expected = kernels.label_by_velocity(point, eye, time.astype(float), window, shift, threshold)
+    expected = velocity.label_by_velocity(point, eye, time.astype(float), window, shift, threshold)
     x, y = np.ascontiguousarray(gaze.T)
     arguments = (x, y, time, 0.5, (3.0, 2.0), 60.0, window, shift, threshold)
-    for found in both_ways(kernels.label_pixels, *arguments):
+    for found in both_ways(screen_velocity.label_pixels, *arguments):
         np.testing.assert_array_equal(found, expected)

@@ -193,14 +193,14 @@ def test_an_output_is_not_replaced_unasked(tmp_path):
 def test_of_several_tables_all_are_written_or_none(tmp_path, monkeypatch):
     first, second = tmp_path / "a.parquet", tmp_path / "b.parquet"
     first.write_text("old")
-    write = pq.write_table
+    open_file = pq.ParquetWriter.__init__
 
-    def full(table, where, **how):
+    def full(self, where, *how, **options):
         if "b.parquet" in where.name:
             raise OSError(28, "No space left on device")
-        write(table, where, **how)
+        open_file(self, where, *how, **options)
 
-    monkeypatch.setattr(pq, "write_table", full)
+    monkeypatch.setattr(pq.ParquetWriter, "__init__", full)
     todo = [(fixations(), first, FIXATIONS), (fixations(), second, FIXATIONS)]
     with pytest.raises(OutputError, match=r"b\.parquet: cannot be written \(No space left"):
         write_tables(todo, provenance={}, overwrite=True)

@@ -19,7 +19,8 @@ from gazetools.events.ivt import IVT, detect_ivt, smooth
 from gazetools.events.profiles import PROFILES, AnyDetector, parse_settings, profile
 from gazetools.events.saccades import measure_saccades
 from gazetools.events.signals import Found, idt_xy, ivt_px
-from gazetools.kernels import events as kernels
+from gazetools.kernels.labels import number_events
+from gazetools.kernels.measures import means_of_events
 from gazetools.tables import EVENTS
 from gazetools.timeline import sample_spans_us, timeline
 
@@ -107,7 +108,7 @@ def detect(samples: pd.DataFrame, params: AnyDetector, *, mm_per_px: float | Non
     """
     line = timeline(_time_us(samples))
     label = _DETECT[type(params)](samples, line, params, mm_per_px)
-    return Events(*kernels.number_events(label, line.positions))
+    return Events(*number_events(label, line.positions))
 
 
 def fixations(
@@ -134,7 +135,7 @@ def fixations(
     """
     found = _spans(samples, events, FIXATION)
     first, last = (found[name].to_numpy() for name in ("first_row", "last_row"))
-    means = kernels.means_of_events(smoothed_gaze(samples, params), first, last)
+    means = means_of_events(smoothed_gaze(samples, params), first, last)
     return found.assign(x_px=means[:, 0], y_px=means[:, 1])
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gazetools.errors import ConfigError
 from gazetools.events.detector import Settings
-from gazetools.kernels import events as kernels
+from gazetools.kernels.runs import stretches
 from gazetools.timeline import Timeline, timeline
 
 _EYES = ("left", "right")
@@ -136,7 +136,7 @@ def _blinks(
     lost = np.ones(len(line.rows), np.int8)
     has_row = line.rows >= 0
     lost[has_row] = _lost(samples, spec)[line.rows[has_row]]
-    found = kernels.stretches(lost, 1)
+    found = stretches(lost, 1)
     borders = line.borders_us()
     lasts_ms = np.rint((borders[found[:, 1] + 1] - borders[found[:, 0]]) / 1000)
     first = np.searchsorted(line.positions, found[:, 0], "left")

@@ -32,7 +32,9 @@ from gazetools.events.detector import (
     Settings,
 )
 from gazetools.events.rays import gaze_angles, gaze_px
-from gazetools.kernels import events as kernels
+from gazetools.kernels.engbert_kliegl import label_by_ellipse, smoothed_velocity
+from gazetools.kernels.labels import keep_or_discard
+from gazetools.kernels.runs import stretches
 from gazetools.timeline import Timeline
 
 
@@ -88,9 +90,9 @@ def detect_engbert_kliegl(
     eyes = ("left", "right") if params.binocular else (params.eye,)
     by_eye = [_label(_gaze(samples, line, params, eye, mm_per_px), line, params) for eye in eyes]
     label = _join(*by_eye) if params.binocular else by_eye[0]
-    fixations = kernels.stretches(label, FIXATION)
+    fixations = stretches(label, FIXATION)
     is_long = _lasts_us(line.borders_us(), fixations) >= (params.min_fixation_ms - HALF_MS) * 1000
-    kernels.keep_or_discard(label, fixations, is_long, False)
+    keep_or_discard(label, fixations, is_long, False)
     return label
 
 
@@ -105,7 +107,7 @@ def speed(
 
 def velocity(gaze: Floats, line: Timeline, params: EngbertKliegl) -> Floats:
     """Velocity (m, 2) in x and y, per second, of gaze (m, 2)."""
-    return kernels.smoothed_velocity(gaze, line.time_us, reach_samples(params, line.interval_us))
+    return smoothed_velocity(gaze, line.time_us, reach_samples(params, line.interval_us))
 
 
 def reach_samples(params: EngbertKliegl, interval_us: float) -> int:
@@ -142,10 +144,10 @@ def _gaze(
 def _label(gaze: Floats, line: Timeline, params: EngbertKliegl) -> Labels:
     """Label what one eye does; saccades that are too short belong to fixations."""
     speeds = velocity(gaze, line, params)
-    label = kernels.label_by_ellipse(gaze, speeds, params.threshold_factor * spread(speeds, params))
-    saccades = kernels.stretches(label, SACCADE)
+    label = label_by_ellipse(gaze, speeds, params.threshold_factor * spread(speeds, params))
+    saccades = stretches(label, SACCADE)
     is_short = _lasts_us(line.borders_us(), saccades) < (params.min_saccade_ms - HALF_MS) * 1000
-    kernels.keep_or_discard(label, saccades[is_short], is_short[is_short], False)
+    keep_or_discard(label, saccades[is_short], is_short[is_short], False)
     return label
 
 
@@ -159,7 +161,7 @@ def _join(left: Labels, right: Labels) -> Labels:
     both = np.concatenate(([0], np.cumsum((left == SACCADE) & (right == SACCADE))))
     label = np.where(left == MISSING, right, left)
     label[label == SACCADE] = FIXATION
-    for first, last in kernels.stretches(either, 1):
+    for first, last in stretches(either, 1):
         if both[last + 1] > both[first]:
             label[first : last + 1] = SACCADE
     return label

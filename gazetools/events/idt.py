@@ -20,7 +20,7 @@ import pandas as pd
 from gazetools.errors import ConfigError
 from gazetools.events.detector import HALF_MS, Floats, Labels, Settings
 from gazetools.events.rays import gaze_angles, gaze_px
-from gazetools.kernels import events as kernels
+from gazetools.kernels.dispersion import label_by_dispersion
 from gazetools.timeline import Timeline
 
 
@@ -62,7 +62,7 @@ def detect_idt(
 ) -> Labels:
     """Label each sample of a recording's timeline; see :func:`gazetools.events.detect`.
 
-    Of fixations that touch, every second has :data:`gazetools.kernels.events.OTHER` added.
+    Of fixations that touch, every second has :data:`gazetools.kernels.labels.OTHER` added.
     """
     if params.dispersion_px is not None:
         signal = gaze_px(samples, line, params.eye)
@@ -75,4 +75,4 @@ def label_dispersion(gaze: Floats, borders_us: Floats, params: IDT) -> Labels:
     """Label gaze (m, 2), in the unit of the dispersion; sample i lasts from border i to i + 1."""
     limit = params.dispersion_px or params.dispersion_deg or 0.0
     shortest_us = (params.min_fixation_ms - HALF_MS) * 1000
-    return kernels.label_by_dispersion(gaze, borders_us, limit, shortest_us)
+    return label_by_dispersion(gaze, borders_us, limit, shortest_us)

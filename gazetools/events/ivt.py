@@ -39,7 +39,12 @@ from gazetools.events.detector import (
     Settings,
 )
 from gazetools.events.rays import ray_blocks
-from gazetools.kernels import events as kernels
+from gazetools.kernels.labels import keep_or_discard
+from gazetools.kernels.merging import merge_fixations
+from gazetools.kernels.rays import mean_direction, substitute_lost_eye
+from gazetools.kernels.runs import stretches
+from gazetools.kernels.smoothing import fill_gaps, moving_mean, moving_median
+from gazetools.kernels.velocity import angular_velocity, label_by_velocity
 from gazetools.timeline import Timeline
 
 
@@ -129,7 +134,7 @@ def detect_ivt(
     """
     gaze = cyclopean_gaze(samples, line, params, mm_per_px)
     label = classify(gaze, line, params)
-    fixations = kernels.stretches(label, FIXATION)
+    fixations = stretches(label, FIXATION)
     if params.merge_max_gap_ms is not None:
         fixations = merge(fixations, gaze, line, params.merge_max_gap_ms, params)
     return discard_short(label, fixations, line, params)
@@ -147,8 +152,8 @@ def cyclopean_gaze(
     blocks = {"block": max(1, n)} if params.gap_fill_ms is not None else {}
     for where, left, right in ray_blocks(samples, line, mm_per_px, **blocks):
         if params.gap_fill_ms is not None:
-            kernels.fill_gaps(left, line.time_us, params.gap_fill_ms * 1000)
-            kernels.fill_gaps(right, line.time_us, params.gap_fill_ms * 1000)
+            fill_gaps(left, line.time_us, params.gap_fill_ms * 1000)
+            fill_gaps(right, line.time_us, params.gap_fill_ms * 1000)
         part = select_eyes(left, right, params, difference)
         gaze.gaze[where] = part.gaze
         if params.gaze_as == "point":
@@ -160,7 +165,7 @@ def cyclopean_gaze(
 def select_eyes(left: Floats, right: Floats, params: IVT, difference: Floats) -> Gaze:
     """One gaze from two eyes' rays (n, 5), which may be changed.
 
-    `difference` (5,) is what :func:`gazetools.kernels.events.substitute_lost_eye` carries from
+    `difference` (5,) is what :func:`gazetools.kernels.rays.substitute_lost_eye` carries from
     one block of samples to the next.
     """
     if params.eye_selection == "left":
@@ -168,12 +173,12 @@ def select_eyes(left: Floats, right: Floats, params: IVT, difference: Floats) ->
     elif params.eye_selection == "right":
         left = right
     elif params.eye_selection == "average" and params.substitute_lost_eye:
-        kernels.substitute_lost_eye(left, right, difference)
+        substitute_lost_eye(left, right, difference)
     elif params.eye_selection == "average":
         left, right = np.where(np.isnan(left), right, left), np.where(np.isnan(right), left, right)
     if params.gaze_as == "direction":
         tilt = np.radians(params.tracker_tilt_deg)
-        directions = kernels.mean_direction(left, right, tilt)
+        directions = mean_direction(left, right, tilt)
         return Gaze(directions, np.zeros_like(directions))
     mean = (left + right) / 2
     point = np.column_stack((mean[:, :2], np.zeros(len(mean)) * mean[:, 0]))
@@ -183,9 +188,9 @@ def select_eyes(left: Floats, right: Floats, params: IVT, difference: Floats) ->
 def smooth(signal: Floats, params: IVT) -> None:
     """Smooth a signal (n, k) in place: moving median or mean, x, y and z apart; or leave it."""
     if params.noise_reduction == "median":
-        kernels.moving_median(signal, params.noise_window_samples)
+        moving_median(signal, params.noise_window_samples)
     elif params.noise_reduction == "mean":
-        kernels.moving_mean(signal, params.noise_window_samples)
+        moving_mean(signal, params.noise_window_samples)
 
 
 def velocity_window_samples(params: IVT, interval_us: float) -> int:
@@ -196,7 +201,7 @@ def velocity_window_samples(params: IVT, interval_us: float) -> int:
 
 def classify(gaze: Gaze, line: Timeline, params: IVT) -> Labels:
     """Label (n,) each sample by its angular velocity."""
-    return kernels.label_by_velocity(
+    return label_by_velocity(
         gaze.gaze,
         gaze.eye,
         line.time_us,
@@ -209,16 +214,14 @@ def classify(gaze: Gaze, line: Timeline, params: IVT) -> Labels:
 def velocity(gaze: Gaze, line: Timeline, params: IVT) -> Floats:
     """Angular velocity (n,) by which samples are classified, degrees per second."""
     window = velocity_window_samples(params, line.interval_us)
-    return kernels.angular_velocity(
-        gaze.gaze, gaze.eye, line.time_us, window, params.shift_velocity_window
-    )
+    return angular_velocity(gaze.gaze, gaze.eye, line.time_us, window, params.shift_velocity_window)
 
 
 def merge(
     fixations: Integers, gaze: Gaze, line: Timeline, max_gap_ms: float, params: IVT
 ) -> Integers:
     """Join fixations (m, 2), first and last sample, that are close in time and space."""
-    return kernels.merge_fixations(
+    return merge_fixations(
         fixations,
         gaze.gaze,
         gaze.eye,
@@ -236,5 +239,5 @@ def discard_short(label: Labels, fixations: Integers, line: Timeline, params: IV
     duration_ms = (borders[fixations[:, 1] + 1] - borders[fixations[:, 0]]) / 1000
     label = label.copy()
     is_long = np.rint(duration_ms) >= params.min_fixation_ms
-    kernels.keep_or_discard(label, fixations, is_long, params.discard_swallowed)
+    keep_or_discard(label, fixations, is_long, params.discard_swallowed)
     return label

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gazetools.errors import GeometryError, SchemaError
 from gazetools.events.detector import Floats, Integers
-from gazetools.kernels import events as kernels
+from gazetools.kernels import rays as kernels
 from gazetools.timeline import Timeline
 
 EYES = ("left", "right")

@@ -9,7 +9,7 @@ from gazetools.errors import GeometryError
 from gazetools.events.detector import Floats, Integers, Settings
 from gazetools.events.engbert_kliegl import EngbertKliegl, speed
 from gazetools.events.ivt import IVT, cyclopean_gaze, velocity
-from gazetools.kernels import events as kernels
+from gazetools.kernels.measures import angles_between, largest_of_events
 from gazetools.timeline import Timeline
 
 _RAW = IVT(gap_fill_ms=None, substitute_lost_eye=True, shift_velocity_window=True)
@@ -51,8 +51,8 @@ def measure_saccades(
     else:
         speeds = velocity(seen, line, chain)
     start, end = _outer(seen.gaze, first, last)
-    amplitude = kernels.angles_between(seen.gaze, seen.eye, start, end)
-    peak = kernels.largest_of_events(speeds, first, last)
+    amplitude = angles_between(seen.gaze, seen.eye, start, end)
+    peak = largest_of_events(speeds, first, last)
     return pd.DataFrame({**places, "amplitude_deg": amplitude, "peak_velocity_deg_s": peak})
 
 

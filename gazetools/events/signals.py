@@ -17,7 +17,11 @@ from gazetools.events.detector import FIXATION, Floats, Integers, Labels
 from gazetools.events.idt import IDT, label_dispersion
 from gazetools.events.ivt import IVT, detect_ivt, velocity_window_samples
 from gazetools.geometry import Screen
-from gazetools.kernels import events as kernels
+from gazetools.kernels import measures
+from gazetools.kernels.clocks import borders_us, lasts_us, regular_interval
+from gazetools.kernels.labels import keep_or_discard, number_events, part_touching
+from gazetools.kernels.runs import paired, stretches
+from gazetools.kernels.screen_velocity import label_pixels
 from gazetools.timeline import timeline
 
 
@@ -38,7 +42,7 @@ class Found:
 
     def places(self, x: Floats, y: Floats) -> Floats:
         """Mean gaze (m, 2) of each fixation, over the samples (n,) that have any."""
-        return kernels.places(x, y, self.fixations)
+        return measures.places(x, y, self.fixations)
 
 
 def ivt_px(
@@ -65,10 +69,10 @@ def ivt_px(
     _check_lengths(x_px, y_px, time_us)
     steps = (params.gap_fill_ms, params.merge_max_gap_ms, params.noise_reduction)
     is_plain = all(step is None for step in steps)
-    interval_us = kernels.regular_interval(time_us) if is_plain and len(time_us) > 1 else 0.0
+    interval_us = regular_interval(time_us) if is_plain and len(time_us) > 1 else 0.0
     if not interval_us:
         return _whole_chain(x_px, y_px, time_us, screen, params)
-    label = kernels.label_pixels(
+    label = label_pixels(
         x_px,
         y_px,
         time_us,
@@ -79,10 +83,10 @@ def ivt_px(
         params.shift_velocity_window,
         params.velocity_threshold_deg_s,
     )
-    fixations = kernels.stretches(label, FIXATION)
-    lasts_ms = kernels.lasts_us(time_us, interval_us, fixations) / 1000
+    fixations = stretches(label, FIXATION)
+    lasts_ms = lasts_us(time_us, interval_us, fixations) / 1000
     is_long = np.rint(lasts_ms) >= params.min_fixation_ms
-    kernels.keep_or_discard(label, fixations[~is_long], is_long[~is_long], False)
+    keep_or_discard(label, fixations[~is_long], is_long[~is_long], False)
     return Found(label, fixations[is_long])
 
 
@@ -103,11 +107,11 @@ def idt_xy(x: Floats, y: Floats, time_us: NDArray[np.int64], params: IDT) -> Fou
         The three are not equally long.
     """
     _check_lengths(x, y, time_us)
-    gaze = kernels.paired(x, y)
-    interval_us = kernels.regular_interval(time_us) if len(time_us) > 1 else 0.0
+    gaze = paired(x, y)
+    interval_us = regular_interval(time_us) if len(time_us) > 1 else 0.0
     if interval_us:
-        along = label_dispersion(gaze, kernels.borders_us(time_us, interval_us), params)
-        fixations = kernels.part_touching(along)
+        along = label_dispersion(gaze, borders_us(time_us, interval_us), params)
+        fixations = part_touching(along)
         return Found(along, fixations)
     line = timeline(time_us)
     return _found(label_dispersion(line.spread(gaze), line.borders_us(), params), line.positions)
@@ -131,7 +135,7 @@ def _whole_chain(
 
 def _found(along: Labels, positions: Integers) -> Found:
     """Labels of rows, and their fixations, from labels along a timeline."""
-    label, index = kernels.number_events(along, positions)
+    label, index = number_events(along, positions)
     rows = np.flatnonzero(label == FIXATION)
     is_first = np.diff(index[rows], prepend=0) != 0
     return Found(label, np.column_stack((rows[is_first], rows[np.roll(is_first, -1)])))

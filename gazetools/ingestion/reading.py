@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from gazetools.files import file_sha256
 from gazetools.geometry import Placement, Screen, inside
 from gazetools.ingestion.session import Session
 from gazetools.ingestion.spec import Ingested, IngestSpec, IngestSummary
-from gazetools.placing import Locator
+from gazetools.placing import Locator, placed
 from gazetools.readers import Recording
 from gazetools.tables import BLINKS, SACCADES, SAMPLES, complete_samples, validate_fixations
 
@@ -115,7 +116,7 @@ def _ingest(
             for name, t in kept.items()
         },
         summary=summary,
-        provenance=_provenance(paths, sha256, spec, screens, locate),
+        provenance=_provenance(paths, sha256, spec, screens, locate, summary),
     )
 
 
@@ -148,6 +149,7 @@ def _provenance(
     spec: IngestSpec,
     screens: Iterable[Screen],
     locate: Locator,
+    summary: IngestSummary,
 ) -> dict[str, Any]:
     placements = [{"stimulus": name, **asdict(place)} for name, place in locate.given]
     return {
@@ -157,6 +159,8 @@ def _provenance(
         "screens": [asdict(screen) for screen in screens],
         "placements_given": len(placements),
         "placements": placements if len(placements) <= _MOST_PLACEMENTS else [],
+        "summary": summary.as_dict(),
+        "gazetools": version("gazetools"),
     }
 
 
@@ -185,7 +189,7 @@ def _map_to_image(
     nowhere = fixations["x_px"].isna() & fixations["x_im"].isna()
     summary.fixations_dropped["without a position"] += int(nowhere.sum())
     fixations = fixations[~nowhere]
-    fixations = _placed(fixations, placements)
+    fixations = placed(fixations, placements)
     on_image = inside(
         *(
             fixations[name].to_numpy(np.float64, na_value=np.nan)
@@ -198,26 +202,6 @@ def _map_to_image(
     off = fixations["x_im"].notna() & ~on_image
     summary.fixations_dropped["off the image"] += int(off.sum())
     return fixations[~off]
-
-
-def _placed(fixations: pd.DataFrame, placements: Mapping[str, Placement]) -> pd.DataFrame:
-    """Fill in image coordinates of fixations on stimuli whose place is known."""
-    number = pd.Index(list(placements), dtype="str").get_indexer(fixations["stimulus"])
-    here = (number >= 0) & fixations["x_im"].isna().to_numpy()
-    if not here.any():
-        return fixations
-    place = pd.DataFrame([asdict(place) for place in placements.values()]).iloc[number[here]]
-    place = place.set_axis(fixations.index[here])
-    scale_x = place["image_width"] / place["width_px"]
-    scale_y = place["image_height"] / place["height_px"]
-    found = {
-        "x_im": (fixations.loc[here, "x_px"] - place["x_px"]) * scale_x,
-        "y_im": (fixations.loc[here, "y_px"] - place["y_px"]) * scale_y,
-        "image_width": place["image_width"],
-        "image_height": place["image_height"],
-    }
-    known = {n: v.astype(fixations[n].dtype).combine_first(fixations[n]) for n, v in found.items()}
-    return fixations.assign(**known)
 
 
 def _from_trial_start(fixations: pd.DataFrame, summary: IngestSummary) -> pd.DataFrame:

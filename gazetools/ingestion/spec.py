@@ -141,7 +141,8 @@ class Ingested:
         A SACCADES and a BLINKS table, if they were asked for.
     summary : IngestSummary
     provenance : mapping
-        Exports and their SHA-256, settings, and the rectangles that the user gave.
+        Exports and their SHA-256, settings, screens, the rectangles that the user gave, the
+        summary, and the version of gazetools.
     """
 
     fixations: pd.DataFrame

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from gazetools import tables
 from gazetools.errors import OutputError
 from gazetools.files import check_output
 from gazetools.ingestion.reading import Progress, ingest
-from gazetools.ingestion.spec import Ingested, IngestSpec, IngestSummary
+from gazetools.ingestion.spec import IngestSpec, IngestSummary
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
 
 _OTHER_FORMATS = {".csv", ".tsv", ".txt", ".xls", ".xlsx", ".json", ".h5"}
@@ -58,24 +57,15 @@ def ingest_to(
         ingested = ingest(
             paths, spec, progress, keep=keep, sink=sink.add if sink is not None else None
         )
-        provenance = _provenance(ingested)
         if sink is not None:
-            sink.note(provenance)
+            sink.close(ingested.provenance)
         todo: list[tuple[Any, Path, Schema]] = [(ingested.fixations, fixations, FIXATIONS)]
         if saccades is not None:
             todo.append((ingested.saccades, saccades, SACCADES))
         if blinks is not None:
             todo.append((ingested.blinks, blinks, BLINKS))
-        tables.write_tables(todo, provenance=provenance, overwrite=overwrite)
+        tables.write_tables(todo, provenance=ingested.provenance, overwrite=overwrite)
     return ingested.summary
-
-
-def _provenance(ingested: Ingested) -> dict[str, Any]:
-    return {
-        **ingested.provenance,
-        "summary": ingested.summary.as_dict(),
-        "gazetools": version("gazetools"),
-    }
 
 
 def _check_outputs(

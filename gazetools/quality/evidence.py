@@ -15,7 +15,7 @@ from gazetools.geometry import Placement, Screen, inside
 from gazetools.images import image_stem, read_mask
 from gazetools.ingestion import IngestSpec
 from gazetools.ingestion.detection import Detected, Detection
-from gazetools.placing import screen_of
+from gazetools.placing import placed, screen_of
 from gazetools.quality.measures import (
     Bools,
     Floats,
@@ -27,7 +27,7 @@ from gazetools.quality.measures import (
 )
 from gazetools.readers import Recording
 from gazetools.tables import SAMPLES
-from gazetools.timeline import sample_interval_us, timeline
+from gazetools.timeline import longest_step_us, sample_interval_us, timeline
 from gazetools.trials import cut_at_trials, too_short
 
 PRECISION = (
@@ -43,7 +43,6 @@ PRECISION = (
 """Figures of how steady gaze was within a fixation."""
 
 _MIN_PART_MS = 60.0
-_HOLE_INTERVALS = 1.5
 _WINDOW_COLUMNS = (*PRECISION, "offset_px", "offset_deg")
 _NO_SIZE = (
     "positions are shares of a display whose size in px the export does not tell; pass --screen"
@@ -199,10 +198,10 @@ class Observer:
     ) -> None:
         if len(samples):
             self._samples.append(_look_at_samples(samples, sight, self._placements, normalised))
-        placed = _place(fixations, self._placements)
+        on_images = placed(fixations, self._placements)
         windows = _windows(samples, fixations, sight, self._targets, normalised)
-        figures = placed[["trial", "order", "stimulus", "duration_ms"]].assign(
-            on_image=_on_image(placed), in_mask=in_mask(placed, self._masks)
+        figures = on_images[["trial", "order", "stimulus", "duration_ms"]].assign(
+            on_image=_on_image(on_images), in_mask=in_mask(on_images, self._masks)
         )
         self._fixations.append(figures.join(windows))
 
@@ -290,7 +289,8 @@ def _windows(
         if normalised:
             gaze = np.full_like(gaze, np.nan)
         time_us = samples["tracker_time_us"].to_numpy()
-        follows = np.diff(time_us) <= _HOLE_INTERVALS * sample_interval_us(time_us)
+        steps_us = np.diff(time_us)
+        follows = steps_us <= longest_step_us(steps_us, sample_interval_us(time_us))
         rows = zip(
             fixations["first_row"], fixations["last_row"], fixations["stimulus"], strict=True
         )
@@ -364,19 +364,6 @@ def _mm_per_px(samples: pd.DataFrame) -> float:
 
 
 # ---------------------------------------------------------------- images and masks
-
-
-def _place(fixations: pd.DataFrame, placements: Mapping[str, Placement]) -> pd.DataFrame:
-    """Fill in image coordinates where they can be known."""
-    fixations = fixations.copy()
-    for stimulus, place in placements.items():
-        here = (fixations["stimulus"] == stimulus) & fixations["x_im"].isna()
-        if here.any():
-            x_im, y_im = place.to_image(fixations.loc[here, "x_px"], fixations.loc[here, "y_px"])
-            fixations.loc[here, ["x_im", "y_im"]] = np.column_stack((x_im, y_im))
-            size = place.image_width, place.image_height
-            fixations.loc[here, ["image_width", "image_height"]] = size
-    return fixations
 
 
 def _on_image(fixations: pd.DataFrame) -> Floats:

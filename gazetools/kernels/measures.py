@@ -1,0 +1,74 @@
+"""What gaze and velocity are during each of m events: means, largest values, angles.
+
+Missing values are NaN and do not count. Events are their first and last samples, inclusive:
+(m,) and (m,), or (m, 2).
+"""
+
+import numpy as np
+from numba import njit
+
+from gazetools.kernels.arrays import Floats, Integers
+from gazetools.kernels.rays import angle_between
+
+
+@njit(cache=True)
+def places(x: Floats, y: Floats, events: Integers) -> Floats:
+    """Mean x and y (m, 2) over events (m, 2), first and last sample, of what is known there."""
+    found = np.empty((len(events), 2))
+    for event in range(len(events)):
+        across = down = 0.0
+        seen_x = seen_y = 0
+        for i in range(events[event, 0], events[event, 1] + 1):
+            if not np.isnan(x[i]):
+                across += x[i]
+                seen_x += 1
+            if not np.isnan(y[i]):
+                down += y[i]
+                seen_y += 1
+        found[event, 0] = across / seen_x if seen_x else np.nan
+        found[event, 1] = down / seen_y if seen_y else np.nan
+    return found
+
+
+@njit(cache=True)
+def means_of_events(signal: Floats, first: Integers, last: Integers) -> Floats:
+    """Mean (m, k) over samples first .. last, inclusive, of what each column (n, k) has there."""
+    means = np.empty((len(first), signal.shape[1]))
+    for event in range(len(first)):
+        for k in range(signal.shape[1]):
+            total = 0.0
+            count = 0
+            for i in range(first[event], last[event] + 1):
+                if not np.isnan(signal[i, k]):
+                    total += signal[i, k]
+                    count += 1
+            means[event, k] = total / count if count else np.nan
+    return means
+
+
+@njit(cache=True)
+def largest_of_events(values: Floats, first: Integers, last: Integers) -> Floats:
+    """Largest (m,) of the values (n,) at samples first .. last, inclusive; NaN if none is known."""
+    largest = np.full(len(first), np.nan)
+    for event in range(len(first)):
+        for i in range(first[event], last[event] + 1):
+            if np.isnan(largest[event]) or values[i] > largest[event]:
+                largest[event] = values[i]
+    return largest
+
+
+@njit(cache=True)
+def angles_between(gaze: Floats, eye: Floats, start: Integers, end: Integers) -> Floats:
+    """Degrees (m,) from gaze at samples `start` to gaze at `end`, seen from between the eyes.
+
+    Parameters
+    ----------
+    gaze, eye : (n, 3)
+    start, end : (m,)
+    """
+    found = np.empty(len(start))
+    for event in range(len(start)):
+        a, b = start[event], end[event]
+        seen_from = (eye[a] + eye[b]) / 2
+        found[event] = angle_between(gaze[a] - seen_from, gaze[b] - seen_from)
+    return found

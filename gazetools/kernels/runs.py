@@ -1,0 +1,108 @@
+"""Where stretches of samples begin and end, found by one pass or by blocks.
+
+Samples are in time order. A signal is (n, k), and a sample of it is missing when its first value
+is NaN; a *run* is an unbroken stretch of samples that are not missing. Labels are (n,), events
+(m, 2): first and last sample.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from gazetools.kernels.arrays import Floats, Integers, Labels
+
+BLOCK = 128
+"""Samples that are looked at together for something rare."""
+
+
+@njit(cache=True)
+def end_of_run(signal: Floats, start: int) -> int:
+    """One past the last sample of the run from `start` on; `start` itself if it is missing."""
+    end = start
+    while end < len(signal) and not np.isnan(signal[end, 0]):
+        end += 1
+    return end
+
+
+@njit(cache=True)
+def end_of_finite(x: Floats, y: Floats, start: int) -> int:
+    """First sample from `start` on, or n, where x or y is not finite; by blocks, for speed."""
+    end = start
+    while end < len(x):
+        stop = min(end + BLOCK, len(x))
+        block_x, block_y = x[end:stop], y[end:stop]
+        is_odd = False
+        for i in range(stop - end):
+            is_odd |= (block_x[i] - block_x[i] != 0) | (block_y[i] - block_y[i] != 0)
+        if is_odd:
+            while math.isfinite(x[end]) and math.isfinite(y[end]):
+                end += 1
+            return end
+        end = stop
+    return end
+
+
+@njit(cache=True)
+def next_of(label: Labels, code: int, start: int, end: int) -> int:
+    """First sample from `start` on, or `end`, that has a label; by blocks, for speed."""
+    while start < end:
+        stop = min(start + BLOCK, end)
+        block = label[start:stop]
+        is_there = False
+        for i in range(stop - start):
+            is_there |= block[i] == code
+        if is_there:
+            while label[start] != code:
+                start += 1
+            return start
+        start = stop
+    return end
+
+
+@njit(cache=True)
+def end_of_same(label: Labels, start: int) -> int:
+    """First sample from `start` on, or n, whose label is not that of `start`; by blocks."""
+    code = label[start]
+    while start < len(label):
+        stop = min(start + BLOCK // 2, len(label))
+        block = label[start:stop]
+        is_other = False
+        for i in range(stop - start):
+            is_other |= block[i] != code
+        if is_other:
+            while label[start] == code:
+                start += 1
+            return start
+        start = stop
+    return start
+
+
+@njit(cache=True)
+def stretches(label: Labels, code: int) -> Integers:
+    """First and last sample (m, 2) of each stretch of one label."""
+    n = len(label)
+    count = 0
+    if n and label[0] == code:
+        count = 1
+    for i in range(1, n):
+        count += (label[i] == code) & (label[i - 1] != code)
+    found = np.empty((count, 2), np.int64)
+    i = 0
+    for event in range(count):
+        i = next_of(label, code, i, n)
+        found[event, 0] = i
+        i = end_of_same(label, i)
+        found[event, 1] = i - 1
+    return found
+
+
+@njit(cache=True)
+def paired(x: Floats, y: Floats) -> Floats:
+    """Columns x and y (n, 2); both NaN where either is not finite."""
+    pairs = np.empty((len(x), 2))
+    for i in range(len(x)):
+        is_known = math.isfinite(x[i]) and math.isfinite(y[i])
+        pairs[i, 0] = x[i] if is_known else np.nan
+        pairs[i, 1] = y[i] if is_known else np.nan
+    return pairs
