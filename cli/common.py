@@ -15,6 +15,9 @@ R = TypeVar("R")
 FILE = click.Path(path_type=Path)
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace an output that exists.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+DASK = click.option(
+    "--dask", help="Have the Dask cluster of this scheduler do it, e.g. tcp://host:8786."
+)
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -34,8 +37,8 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             # what other libraries complain may have many lines
             click.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
             sys.exit(1)
-        except KeyboardInterrupt:
-            click.echo("interrupted: nothing was half written", err=True)
+        except KeyboardInterrupt as pressed:
+            click.echo(f"interrupted: {str(pressed) or 'nothing was half written'}", err=True)
             sys.exit(1)
 
     return run

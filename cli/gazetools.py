@@ -8,6 +8,7 @@ import click
 
 from .check import check
 from .common import (
+    DASK,
     FILE,
     JSON,
     OVERWRITE,
@@ -21,10 +22,10 @@ from .common import (
 from .export import export
 from .inspect import inspect
 from .reading import ingest_spec, reading_options
+from .render import merge, render
 
 if TYPE_CHECKING:
     from gazetools.ingestion import IngestSummary
-    from gazetools.rendering import RenderSummary
 
 
 _IN_SHARES = "shares of the display or surface, on an image of 1 x 1; --screen makes px of them"
@@ -57,6 +58,14 @@ def main() -> None:
 @click.option("--saccades", type=FILE, help="Also write saccades: amplitude, peak velocity.")
 @click.option("--blinks", type=FILE, help="Also write blinks.")
 @reading_options
+@click.option(
+    "--workers",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Processes that read one export each at a time; 0 is one per processor.",
+)
+@DASK
 @OVERWRITE
 @JSON
 @one_line_errors
@@ -66,6 +75,8 @@ def ingest(
     samples: Path | None,
     saccades: Path | None,
     blinks: Path | None,
+    workers: int,
+    dask: str | None,
     overwrite: bool,
     as_json: bool,
     **reading: Any,
@@ -75,13 +86,14 @@ def ingest(
     \b
     Examples:
       gazetools ingest tobii_export.tsv
-      gazetools ingest exports/*.tsv.gz -o all.parquet --samples samples.parquet
+      gazetools ingest exports/*.tsv.gz -o all.parquet --samples samples.parquet --workers 4
       gazetools ingest tobii_export.tsv --events vendor
       gazetools ingest recording.asc --screen 1920x1080:527x296:650 --saccades saccades.parquet
       gazetools ingest recording.asc --trial-from "^SHOW (\\S+)"
       gazetools ingest report.txt --placement fit --screen 1920x1080
     """
     from gazetools.ingestion import ingest_to
+    from gazetools.workers import Workers
 
     spec = ingest_spec(**reading)
     with progress_bar("reading") as progress:
@@ -92,6 +104,7 @@ def ingest(
             saccades=saccades,
             blinks=blinks,
             spec=spec,
+            workers=Workers(workers, dask),
             progress=progress,
             overwrite=overwrite,
         )
@@ -148,170 +161,8 @@ def _print_ingested(
 # ---------------------------------------------------------------- render
 
 
-@main.command()
-@click.option("--fixations", type=FILE, default="fixations.parquet", show_default=True)
-@click.option("--images", type=FILE, help="[default: images/ beside the fixations]")
-@click.option(
-    "--masks", type=FILE, help="Reference masks  [default: masks/ beside the fixations, if any]"
-)
-@click.option("-o", "--out", type=FILE, default="maps.h5", show_default=True)
-@click.option("--levels", type=int, default=4, show_default=True, help="Track levels.")
-@click.option("--size", type=int, default=224, show_default=True, help="Side of all pictures, px.")
-@click.option(
-    "--keep", type=click.Choice(["suffix", "prefix"]), default="suffix", show_default=True
-)
-@click.option("--by", type=click.Choice(["count", "duration"]), default="count", show_default=True)
-@click.option("--fractions", help="Share kept at each level, e.g. 1,0.75,0.5,0.25.")
-@click.option(
-    "--form", type=click.Choice(["polyline", "points"]), default="polyline", show_default=True
-)
-@click.option(
-    "--decay",
-    type=click.Choice(["gaussian", "linear", "sum"]),
-    default="gaussian",
-    show_default=True,
-    help="sum, with --sigma 0.0911, is the published heatmap, level by level.",
-)
-@click.option(
-    "--duration",
-    type=click.Choice(["auto", "none", "weight", "radius"]),
-    default="auto",
-    show_default=True,
-    help="What a fixation's duration does to the map; auto: weight for sum, else none.",
-)
-@click.option("--sigma", type=float, default=0.07, show_default=True, help="Share of the side.")
-@click.option(
-    "--heatmap-sigma",
-    type=float,
-    default=70 / 768,
-    show_default="70/768",
-    help="Of the published heatmap, which is stored beside the maps.",
-)
-@click.option(
-    "--masks-from",
-    type=click.Choice(["grabcut", "heatmap"]),
-    default="grabcut",
-    show_default=True,
-    help="How gaze becomes the pseudo-mask that a network learns from.",
-)
-@click.option("--threshold", type=float, default=0.5, show_default=True, help="Of the heatmap.")
-@click.option("--split", type=FILE, multiple=True, help="train.txt, val.txt, test.txt: name lists.")
-@click.option("--val", type=float, default=0.1, show_default=True, help="Share drawn for val.")
-@click.option("--test", type=float, default=0.1, show_default=True, help="Share drawn for test.")
-@click.option("--group-by", help="Regular expression: images with equal match stay together.")
-@click.option(
-    "--near-duplicates",
-    type=int,
-    default=20,
-    show_default=True,
-    help="Images whose 256-bit hashes differ in at most this many bits stay together; -1: off.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split.")
-@click.option(
-    "--codec",
-    type=click.Choice(["lz4", "zstd", "gzip", "none"]),
-    default="lz4",
-    show_default=True,
-    help="gzip and none need no HDF5 plugin to be read.",
-)
-@click.option("--workers", type=int, default=0, help="Threads  [default: one per processor]")
-@OVERWRITE
-@JSON
-@one_line_errors
-def render(
-    fixations: Path,
-    images: Path | None,
-    masks: Path | None,
-    out: Path,
-    levels: int,
-    size: int,
-    keep: str,
-    by: str,
-    fractions: str | None,
-    form: str,
-    decay: str,
-    duration: str,
-    sigma: float,
-    heatmap_sigma: float,
-    masks_from: str,
-    threshold: float,
-    split: tuple[Path, ...],
-    val: float,
-    test: float,
-    group_by: str | None,
-    near_duplicates: int,
-    seed: int,
-    codec: str,
-    workers: int,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
-    """Render track levels, maps and pseudo-masks of all images into an HDF5 cache.
-
-    \b
-    Examples:
-      gazetools render --levels 4
-      gazetools render --split train.txt --split test.txt --size 224
-      gazetools render --masks-from heatmap --decay sum --sigma 0.0911 -o published.h5
-    """
-    from gazetools.maps import MapSpec
-    from gazetools.masks import PseudoMaskSpec
-    from gazetools.rendering import RenderSpec
-    from gazetools.rendering import render as render_cache
-    from gazetools.splits import SplitSpec
-    from gazetools.tracks import TrackSpec
-
-    spec = RenderSpec(
-        size_px=size,
-        tracks=TrackSpec(levels, keep, by, _floats(fractions)),
-        maps=MapSpec(form, decay, duration, sigma),
-        masks=PseudoMaskSpec(masks_from, heatmap_sigma, threshold),
-        split=SplitSpec(split, val, test, seed, group_by, near_duplicates),
-        codec=codec,
-        workers=workers,
-    )
-    images = images or fixations.parent / "images"
-    if masks is None and (fixations.parent / "masks").is_dir():
-        masks = fixations.parent / "masks"
-    with progress_bar("rendering") as progress:
-        summary = render_cache(
-            fixations, images, masks, out, spec, overwrite=overwrite, progress=progress
-        )
-    if as_json:
-        click.echo(json.dumps(summary.as_dict()))
-    else:
-        _print_rendered(summary, out, masks)
-
-
-def _floats(text: str | None) -> tuple[float, ...] | None:
-    try:
-        return tuple(float(part) for part in text.split(",")) if text else None
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers like 1,0.5,0.25") from error
-
-
-def _print_rendered(summary: "RenderSummary", out: Path, masks: Path | None) -> None:
-    parted = summary.parted_groups
-    print_summary(
-        f"{out}: {summary.items:,} images, {summary.levels} levels",
-        [
-            ("splits", counted(summary.splits)),
-            ("reference masks", f"{summary.masks:,} from {masks}" if masks else "none"),
-            ("kept together", _kept_together(summary.largest_group)),
-            ("parted by the lists", f"near-duplicates of {listed(parted)}" if parted else ""),
-            ("fixations dropped", counted(summary.fixations_dropped)),
-            ("stimuli without position", listed(summary.stimuli_without_position)),
-            ("stimuli without image", listed(summary.stimuli_without_image)),
-            ("images without gaze", listed(summary.images_without_gaze)),
-            ("unknown names in splits", listed(summary.split_names_unknown)),
-        ],
-    )
-
-
-def _kept_together(largest: int) -> str:
-    return f"near-duplicates, up to {largest} images in a group" if largest > 1 else ""
-
-
+main.add_command(render)
+main.add_command(merge)
 main.add_command(check)
 main.add_command(inspect)
 
@@ -344,7 +195,7 @@ def info(cache: Path, verify: bool, as_json: bool) -> None:
             "levels": opened.levels,
             "size": f"{opened.width} x {opened.height} px",
             "codec": opened.spec.codec,
-            "bytes": cache.stat().st_size,
+            "bytes": opened.bytes_on_disk,
             "sha256": opened.sha256,
             "recipe": opened.recipe,
             "sources": opened.sources,

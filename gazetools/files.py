@@ -1,17 +1,44 @@
 """Outputs appear whole or not at all; inputs are known by their bytes."""
 
+import glob
 import hashlib
 import os
+import platform
+import re
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from gazetools.errors import OutputError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_to_lock(file: TextIO) -> bool:
+        file.seek(1 << 30)  # far behind what others may want to read
+        with suppress(OSError):
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            return True
+        return False
+
+else:
+    import fcntl
+
+    def _try_to_lock(file: TextIO) -> bool:
+        with suppress(BlockingIOError, PermissionError):
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+_HOST = re.sub(r"[^\w-]", "_", platform.node()) or "host"
 
 
 def file_sha256(path: Path) -> str:
@@ -35,8 +62,10 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
 
 
 @contextmanager
-def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool = False, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`.
+
+    With `durable=False` it is renamed only: enough for what can be made again.
 
     On any exception, Ctrl-C included, the temporary file is removed and what was
     at `path` before stays untouched.
@@ -47,11 +76,12 @@ def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         `path` exists and `overwrite` is false, or the disk refuses to take the file.
     """
     check_output(path, overwrite=overwrite)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = _temporary(path, ".part")
     try:
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         raise OutputError(
@@ -80,8 +110,7 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(f"{path}: already exists; remove it or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: folder {path.parent} does not exist; create it first")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    before = path.with_name(f".{path.name}.{os.getpid()}.old")
+    temporary, before = _temporary(path, ".part"), _temporary(path, ".old")
     try:
         temporary.mkdir()
         yield temporary
@@ -98,6 +127,124 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if before.exists() and not path.exists():
             before.replace(path)
         shutil.rmtree(before, ignore_errors=True)
+
+
+def _temporary(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{suffix}")
+
+
+def sweep_orphans(path: Path) -> list[Path]:
+    """Remove what :func:`replacing` and :func:`replacing_folder` left when they were killed.
+
+    Only what was written for `path`, by processes of this machine that are no more. A folder
+    that was taken away and not yet replaced is put back.
+
+    Returns
+    -------
+    list of Path
+        What is gone.
+    """
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}\.(\d+)\.(part|old)")
+    gone = []
+    for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*")):
+        match = pattern.fullmatch(left.name)
+        if match is None or _is_alive(int(match[1])):
+            continue
+        if match[2] == "old" and not path.exists():
+            left.replace(path)
+            continue
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        gone.append(left)
+    return gone
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # there os.kill(process, 0) would end it
+        return True
+    with suppress(PermissionError, OverflowError):  # somebody else's, or no number of a process
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return False
+    return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process and thread from the block that writes `path`, without waiting.
+
+    The lock is the system's, on a small file beside `path`: that of a killed process is gone,
+    even while processes that it had forked still run.
+
+    Raises
+    ------
+    OutputError
+        Somebody else is in such a block, or the folder cannot be written to.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    own = (os.getpid(), beside.resolve())
+    with _ours_guard:
+        taken = own in _ours
+        _ours.add(own)
+    if taken:
+        raise _being_written(path, str(os.getpid()))
+    try:
+        with _locked_file(path, beside):
+            try:
+                yield
+            finally:
+                # still locked: whoever opened it before us sees that its name is gone
+                with suppress(OSError):
+                    beside.unlink()
+    finally:
+        with _ours_guard:
+            _ours.discard(own)
+
+
+_ours: set[tuple[int, Path]] = set()
+"""Locks of this process, which the system would give it twice; with its number, for forks."""
+_ours_guard = threading.Lock()
+
+
+def _being_written(path: Path, holder: str) -> OutputError:
+    return OutputError(
+        f"{path}: is being written by another gazetools (process {holder or 'unknown'}); "
+        "wait until it is done, or end it"
+    )
+
+
+def _locked_file(path: Path, beside: Path) -> TextIO:
+    try:
+        file, is_ours = _lock(beside)
+        if is_ours:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            return file
+        with file:
+            raise _being_written(path, file.read())
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be locked ({error.strerror or error}); "
+            "choose another folder; nothing was changed"
+        ) from error
+
+
+def _lock(beside: Path) -> tuple[TextIO, bool]:
+    """Open the lock's file, and tell whether we have the lock."""
+    while True:
+        file = os.fdopen(os.open(beside, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o666), "r+")
+        try:
+            if not _try_to_lock(file):
+                return file, False
+            if os.path.samestat(beside.stat(), os.fstat(file.fileno())):
+                return file, True
+        except FileNotFoundError:
+            pass  # as below
+        except OSError:
+            file.close()
+            raise
+        file.close()  # its last owner removed it after we had opened it
 
 
 class DeafFile(FileIO):

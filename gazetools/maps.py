@@ -10,9 +10,10 @@ reverse-truncated tracks and publishes no formula; decay, width and the use of d
 our reading. The heatmap is that of GazeMedSeg (Zhong et al., MICCAI 2024).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import cv2
@@ -21,11 +22,13 @@ import numpy.typing as npt
 
 from gazetools.errors import ConfigError
 from gazetools.kernels import maps as kernels
+from gazetools.kernels.sums import nested_sums
 from gazetools.tracks import TrackSpec, level_counts, nested_order
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
+Maps = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
 
 CANVAS_PX = 768
 """Side of the square canvas on which the published heatmap is drawn."""
@@ -46,9 +49,10 @@ class MapSpec:
         A fixation's share d / max(d) scales its height, or (as a square root) its sigma; a sum
         is weighted or not. "auto" weights sums and leaves distance maps alone.
     sigma : float
-        Width, as a fraction of the image's side.
-    metric : {"square", "isotropic"}
-        Unit of distance: the unit square, or the image's own proportions.
+        Width, as a fraction of the image's side; with metric "degrees", in degrees.
+    metric : {"square", "isotropic", "degrees"}
+        Unit of distance: the unit square, the image's own proportions, or degrees of visual
+        angle (for tracks with `size_deg`).
     """
 
     form: str = "polyline"
@@ -62,7 +66,7 @@ class MapSpec:
             ("form", ("polyline", "points")),
             ("decay", ("gaussian", "linear", "sum")),
             ("duration", ("auto", "none", "weight", "radius")),
-            ("metric", ("square", "isotropic")),
+            ("metric", ("square", "isotropic", "degrees")),
         ):
             if getattr(self, name) not in allowed:
                 raise ConfigError(
@@ -88,12 +92,15 @@ class Track:
     duration_ms : ndarray of float64, shape (n,)
     aspect : float
         Width / height of the image.
+    size_deg : (float, float) or None
+        Width and height of the image in degrees of visual angle, where it is known.
     """
 
     x: Float64
     y: Float64
     duration_ms: Float64
     aspect: float = 1.0
+    size_deg: tuple[float, float] | None = None
 
 
 def pooled(tracks: Sequence[Track]) -> Track:
@@ -103,12 +110,13 @@ def pooled(tracks: Sequence[Track]) -> Track:
         np.concatenate([track.y for track in tracks]),
         np.concatenate([track.duration_ms for track in tracks]),
         tracks[0].aspect,
+        tracks[0].size_deg,
     )
 
 
 def track_maps(
     track: Track, tracks: TrackSpec, maps: MapSpec, size: tuple[int, int], *, as_uint8: bool = False
-) -> npt.NDArray[np.float32] | npt.NDArray[np.uint8]:
+) -> Maps:
     """Render all levels of a track.
 
     Returns
@@ -116,24 +124,55 @@ def track_maps(
     ndarray, shape (L, height, width)
         float32 in [0, 1], or uint8 with 255 for 1. Level 1 is the whole track; at every
         pixel a level is at most the level before.
+
+    Raises
+    ------
+    ConfigError
+        Distances are asked for in degrees of an image whose size in degrees is not known.
     """
-    counts = level_counts(track.duration_ms, tracks)
-    if maps.decay == "sum":
-        levels = _summed_levels(track, counts, tracks, maps, size)
-        return np.rint(levels * 255).astype(np.uint8) if as_uint8 else levels
-    width_unit, height_unit = _units(track.aspect, maps)
-    primitives = _primitives(track, tracks, maps, width_unit, height_unit)
-    out = np.empty((len(counts), *size), np.uint8 if as_uint8 else np.float32)
-    kernels.distance_maps(
-        primitives,
-        counts,
-        np.float32(width_unit / size[1]),
-        np.float32(height_unit / size[0]),
-        maps.decay == "linear",
-        np.float32(255 if as_uint8 else 1),
-        np.float32(0.5 if as_uint8 else 0),
-        out,
-    )
+    return np.asarray(batch_maps([track], tracks, maps, size, as_uint8=as_uint8)[0])
+
+
+def batch_maps(
+    batch: Sequence[Track],
+    tracks: TrackSpec,
+    maps: MapSpec,
+    size: tuple[int, int],
+    *,
+    as_uint8: bool = False,
+    threads: int = 1,
+    out: Maps | None = None,
+) -> Maps:
+    """Render all levels of many tracks: the same bytes as :func:`track_maps`, in less time.
+
+    Parameters
+    ----------
+    threads : int
+        The images are shared out among so many; the result does not depend on it.
+    out : ndarray, shape (m, L, height, width), float32 or uint8 in C order, optional
+        Written and returned, instead of a new array.
+
+    Returns
+    -------
+    ndarray, shape (m, L, height, width)
+    """
+    shape = (len(batch), tracks.levels, *size)
+    dtype = np.dtype(np.uint8 if as_uint8 else np.float32)
+    if out is None:
+        out = np.empty(shape, np.uint8) if as_uint8 else np.empty(shape, np.float32)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ConfigError(f"out is {out.dtype} {out.shape}; expected a C-ordered {dtype} {shape}")
+    if not batch:
+        return out
+    prepared = _prepared_sums if maps.decay == "sum" else _prepared_distances
+    render = prepared(batch, tracks, maps, out)
+    if threads <= 1 or len(batch) <= 1:
+        render(0, len(batch))
+        return out
+    # more parts than threads: tracks are of unlike lengths
+    bounds = np.linspace(0, len(batch), min(4 * threads, len(batch)) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(render, bounds[:-1], bounds[1:]))
     return out
 
 
@@ -148,83 +187,105 @@ def heatmap(track: Track, size: tuple[int, int], sigma: float = 70 / CANVAS_PX) 
     -------
     ndarray of float32, shape (height, width)
     """
-    across, down = _blurred_points(track, size, sigma)
-    total = _sum_of_products(down, across, track.duration_ms)
-    return _scaled(total, total)
+    out = np.empty((1, *size), np.float32)
+    _sum_levels(track, TrackSpec(levels=1), MapSpec(decay="sum", sigma=sigma), out)
+    return np.asarray(out[0])
 
 
-# ---------------------------------------------------------------- primitives of a track
+# ---------------------------------------------------------------- distances
 
 
-def _units(aspect: float, maps: MapSpec) -> tuple[float, float]:
-    """Width and height of the image in the unit of distance."""
-    return (1.0, 1.0) if maps.metric == "square" else (aspect**0.5, aspect**-0.5)
+def _prepared_distances(
+    batch: Sequence[Track], tracks: TrackSpec, maps: MapSpec, out: Maps
+) -> Callable[[int, int], None]:
+    """Return the kernel with everything but the range of tracks filled in."""
+    units = np.array([_units(track, maps) for track in batch])
+    linear, as_uint8 = maps.decay == "linear", out.dtype == np.uint8
+    # half a step of uint8; 1e-7 in float32
+    ceiling = 1.0 if linear else float(np.log(510)) if as_uint8 else 16.0
+    gain, rounding = _stored_as(out)
 
+    def in_one(name: str) -> Float64:
+        return np.concatenate([nested_order(getattr(track, name), tracks) for track in batch])
 
-def _primitives(
-    track: Track, tracks: TrackSpec, maps: MapSpec, width: float, height: float
-) -> Float32:
-    """Rows of (cx, cy, ex, ey, half length, scale, offset), shape (n, 7); see kernels."""
-    x, y = nested_order(track.x, tracks) * width, nested_order(track.y, tracks) * height
-    share = nested_order(track.duration_ms / track.duration_ms.max(), tracks)
-    ax, ay, strength = x, y, share
-    if maps.form == "polyline":
-        # each fixation is joined to the one before it in nested order; the first to itself
-        ax, ay, before = (np.concatenate((v[:1], v[:-1])) for v in (x, y, share))
-        strength = np.maximum(share, before)
-    length = np.hypot(x - ax, y - ay)
-    safe = np.where(length > 0, length, 1.0)
-    ex = np.where(length > 0, (x - ax) / safe, 1.0)
-    ey = np.where(length > 0, (y - ay) / safe, 0.0)
-    scale, offset = _costs(strength, maps)
-    return np.column_stack(((x + ax) / 2, (y + ay) / 2, ex, ey, length / 2, scale, offset)).astype(
-        np.float32
+    return partial(
+        kernels.render_tracks,
+        x=in_one("x"),
+        y=in_one("y"),
+        duration_ms=in_one("duration_ms"),
+        starts=np.cumsum([0, *(len(track.x) for track in batch)]),
+        counts=_level_counts(batch, tracks),
+        units=units,
+        joined=maps.form == "polyline",
+        linear=linear,
+        weighted=maps.duration == "weight",
+        widened=maps.duration == "radius",
+        sigma=maps.sigma,
+        ceiling=ceiling,
+        gain=gain,
+        rounding=rounding,
+        out=out,
     )
 
 
-def _costs(strength: Float64, maps: MapSpec) -> tuple[Float64, Float64]:
-    """Scale and offset of each primitive's cost, so that map value = exp(-cost) or -cost."""
-    weight = strength if maps.duration == "weight" else np.ones_like(strength)
-    sigma = maps.sigma * (np.sqrt(strength) if maps.duration == "radius" else 1.0)
-    if maps.decay == "linear":
-        return weight / sigma, -weight
-    return np.broadcast_to(1 / (2 * sigma**2), weight.shape), -np.log(weight)
+def _level_counts(batch: Sequence[Track], tracks: TrackSpec) -> npt.NDArray[np.int64]:
+    """Count the fixations of each track's levels, shape (m, L)."""
+    if tracks.by == "duration":
+        return np.stack([level_counts(track.duration_ms, tracks) for track in batch])
+    return np.stack([_counts_of_length(len(track.x), tracks) for track in batch])
+
+
+@lru_cache(maxsize=1024)
+def _counts_of_length(n: int, tracks: TrackSpec) -> npt.NDArray[np.int64]:
+    """Level counts by count, in which durations play no part."""
+    return level_counts(np.ones(n), tracks)
+
+
+def _stored_as(out: Maps) -> tuple[float, float]:
+    """Gain and rounding with which a value in [0, 1] is stored."""
+    return (255.0, 0.5) if out.dtype == np.uint8 else (1.0, 0.0)
+
+
+def _units(track: Track, maps: MapSpec) -> tuple[float, float]:
+    """Width and height of the image in the unit of distance."""
+    if maps.metric == "degrees":
+        if track.size_deg is None:
+            raise ConfigError(
+                "metric is degrees, but the image's size in degrees is not known; give the "
+                "track size_deg, or choose metric square or isotropic"
+            )
+        return track.size_deg
+    return (1.0, 1.0) if maps.metric == "square" else (track.aspect**0.5, track.aspect**-0.5)
 
 
 # ---------------------------------------------------------------- sums of Gaussians
 
 
-def _summed_levels(
-    track: Track,
-    counts: npt.NDArray[np.int64],
-    tracks: TrackSpec,
-    maps: MapSpec,
-    size: tuple[int, int],
-) -> Float32:
-    """Level sums, all scaled by the whole track's range so that they stay nested."""
-    across, down = _blurred_points(track, size, maps.sigma)
-    across, down = nested_order(across, tracks), nested_order(down, tracks)
+def _prepared_sums(
+    batch: Sequence[Track], tracks: TrackSpec, maps: MapSpec, out: Maps
+) -> Callable[[int, int], None]:
+    """Return the work on a range of tracks."""
+
+    def render(first: int, last: int) -> None:
+        for track, levels in zip(batch[first:last], out[first:last], strict=True):
+            _sum_levels(track, tracks, maps, levels)
+
+    return render
+
+
+def _sum_levels(track: Track, tracks: TrackSpec, maps: MapSpec, out: Maps) -> None:
+    """Write level sums, all scaled by the whole track's range so that they stay nested."""
+    _, height, width = out.shape
     weights = np.ones_like(track.duration_ms) if maps.duration == "none" else track.duration_ms
-    weights = nested_order(weights, tracks).astype(np.float32)
-    sums = np.stack([_sum_of_products(down[:k], across[:k], weights[:k]) for k in counts])
-    # cubic resizing undershoots by a hair: without this, a level could exceed the one before
-    nested = np.maximum.accumulate(sums[::-1])[::-1]
-    return _scaled(nested, nested[0])
-
-
-def _sum_of_products(down: Float32, across: Float32, weights: Floats) -> Float32:
-    """Sum weight * outer(down, across) over the fixations: shape (height, width)."""
-    # OpenCV's product: that of numpy's BLAS waits for its own threads on a busy machine
-    weighted = (down * weights[:, None]).astype(np.float32)
-    nothing = np.empty(0, np.float32)
-    product = cv2.gemm(weighted, across, 1.0, nothing, 0.0, flags=cv2.GEMM_1_T)
-    return np.asarray(product, np.float32)
-
-
-def _blurred_points(track: Track, size: tuple[int, int], sigma: float) -> tuple[Float32, Float32]:
-    """Blur each fixation along x and along y: arrays (n, width) and (n, height)."""
-    height, width = size
-    return _blurred(track.x, width, sigma), _blurred(track.y, height, sigma)
+    down = _blurred(track.y, height, maps.sigma) * weights[:, None].astype(np.float32)
+    across = _blurred(track.x, width, maps.sigma)
+    nested_sums(
+        np.ascontiguousarray(nested_order(down, tracks)),
+        np.ascontiguousarray(nested_order(across, tracks)),
+        _level_counts([track], tracks)[0],
+        *_stored_as(out),
+        out,
+    )
 
 
 def _blurred(position: Float64, pixels: int, sigma: float) -> Float32:
@@ -235,7 +296,7 @@ def _blurred(position: Float64, pixels: int, sigma: float) -> Float32:
 
 
 @lru_cache(maxsize=4)
-def _blurred_cells(sigma: float) -> Float64:
+def _blurred_cells(sigma: float) -> Float32:
     """Gaussian of each canvas cell, borders reflected: shape (CANVAS_PX, CANVAS_PX)."""
     sigma_px = sigma * CANVAS_PX
     reach_px = int(4 * sigma_px + 0.5)
@@ -248,11 +309,4 @@ def _blurred_cells(sigma: float) -> Float64:
             distance = cells[None, :] - (mirror + 2 * CANVAS_PX * shift)[:, None]
             near = abs(distance) <= reach_px
             rows[near] += np.exp(-0.5 * (distance[near] / sigma_px) ** 2)
-    return rows
-
-
-def _scaled(values: Floats, reference: Floats) -> Float32:
-    """Map the range of `reference` to [0, 1] and clip."""
-    lowest, highest = reference.min(), reference.max()
-    span = max(highest - lowest, np.finfo(np.float32).tiny)
-    return np.asarray(np.clip((values - lowest) / span, 0, 1), np.float32)
+    return rows.astype(np.float32)

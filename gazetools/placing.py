@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,6 @@ class Locator:
         self._display_px = screen_px
         self._source = stimuli or (images if rule is not None else None)
         self._example = "any: they name none"
-        self._sizes: dict[str, tuple[int, int]] = {}
         self._paths = list_images(images) if images is not None else {}
         self._table = self._read_stimuli(stimuli) if stimuli is not None else {}
         self.given: dict[tuple[str, Placement], None] = {}
@@ -78,19 +78,14 @@ class Locator:
         self.given |= dict.fromkeys(given.items())
         return given
 
-    def expect_use(self) -> None:
-        """Refuse a rule or a table that placed no stimulus of any recording.
-
-        Raises
-        ------
-        GeometryError
-            Names one that it did not know.
-        """
-        if self._source is not None and not self.given:
-            raise GeometryError(
-                f"{self._source}: holds no stimulus of the exports, such as {self._example}; "
-                "names must match, with or without suffix"
-            )
+    def unused(self) -> str:
+        """Say that a rule or a table placed no stimulus of any recording, if so."""
+        if self._source is None or self.given:
+            return ""
+        return (
+            f"{self._source}: holds no stimulus of the exports, such as {self._example}; "
+            "names must match, with or without suffix"
+        )
 
     def _by_rule(self, recording: Recording, shown: list[str]) -> dict[str, Placement]:
         if self._rule is None:
@@ -120,11 +115,8 @@ class Locator:
         )
 
     def _image_size(self, stimulus: str) -> tuple[int, int]:
-        stem = image_stem(stimulus)
-        if stem not in self._sizes:
-            height, width, _ = read_image(self._paths[stem]).shape
-            self._sizes[stem] = (width, height)
-        return self._sizes[stem]
+        path = self._paths[image_stem(stimulus)]
+        return _size_px(path, path.stat().st_mtime_ns)
 
     def _read_stimuli(self, path: Path) -> dict[str, Placement]:
         """Read rectangles by the stem of the stimulus."""
@@ -160,6 +152,13 @@ class Locator:
             known = image_stem(row["stimulus"]) in self._paths
             size = self._image_size(row["stimulus"]) if known else (width, height)
         return Placement(left, top, width, height, round(size[0]), round(size[1]))
+
+
+@cache
+def _size_px(image: Path, changed_ns: int) -> tuple[int, int]:
+    """Width and height of an image; many exports show the same ones."""
+    height, width, _ = read_image(image).shape
+    return width, height
 
 
 def _shown(recording: Recording) -> list[str]:

@@ -341,10 +341,16 @@ def write_tables(
 
 
 class TableWriter:
-    """A Parquet table that is written in pieces; made by :func:`writing`."""
+    """A Parquet table that is written in pieces; made by :func:`writing`.
+
+    Attributes
+    ----------
+    path : Path
+        Where to.
+    """
 
     def __init__(self, path: Path, schema: Schema) -> None:
-        self._path = path
+        self.path = path
         self._schema = schema
         self._file: pq.ParquetWriter | None = None
 
@@ -352,7 +358,7 @@ class TableWriter:
         """Append rows; every piece has the columns of the first."""
         arrow = pa.Table.from_pandas(self._schema.conform(table), preserve_index=False)
         if self._file is None:
-            self._file = pq.ParquetWriter(self._path, arrow.schema, compression="zstd")
+            self._file = pq.ParquetWriter(self.path, arrow.schema, compression="zstd")
         self._file.write_table(arrow)
 
     def close(self, provenance: Mapping[str, Any]) -> None:
@@ -386,6 +392,13 @@ def writing(path: Path, schema: Schema, *, overwrite: bool = False) -> Iterator[
         except BaseException:
             writer.abandon()
             raise
+
+
+def read_pieces(path: Path) -> Iterator[pd.DataFrame]:
+    """Give a table that :func:`writing` wrote piece by piece, as it was added."""
+    with pq.ParquetFile(path) as file:
+        for number in range(file.num_row_groups):
+            yield file.read_row_group(number).to_pandas()
 
 
 def _footer(schema: Schema, provenance: Mapping[str, Any]) -> bytes:

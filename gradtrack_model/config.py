@@ -42,6 +42,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**32 - 1),
     "val_every": (1, math.inf),
     "save_every": (1, math.inf),
+    "memory_gb": (0, math.inf),
 }
 
 _STRIDES = {"unet": 16, "efficientnet-lite0": 32}
@@ -98,6 +99,10 @@ class TrainConfig:
     select_on : {"auto", "masks", "pseudo"}
         What the best checkpoint is chosen on: reference masks of validation items, their
         pseudo-masks, or masks where any validation item has one.
+    memory_gb : float
+        Most that the items of a split are held in, in GB, on the GPU or in main memory; what is
+        free there limits it too. With 0 they are read from the cache, batch by batch. Results
+        do not depend on it.
     """
 
     method: str = "gradtrack"
@@ -131,6 +136,7 @@ class TrainConfig:
     val_every: int = 500
     save_every: int = 500
     select_on: str = "auto"
+    memory_gb: float = 64.0
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -261,7 +261,7 @@ def open_run_cache(info: RunInfo, cache_path: Path | None, split: str) -> Cache:
         The split holds items that the run has seen as those of another split.
     """
     path = Path(info.cache.path) if cache_path is None else cache_path
-    if cache_path is None and not path.is_file():
+    if cache_path is None and not path.exists():
         raise CacheError(f"{path}: the run's cache is there no more; name it with --cache")
     cache = open_cache(path)
     try:

@@ -24,8 +24,10 @@ from gazetools.cache import Cache, open_cache
 from gazetools.errors import TrainingError
 from gazetools.files import uninterrupted
 from gradtrack_model import runs
+from gradtrack_model.augmentation import Augmentation
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Augmentation, Batch, CacheDataset, RawBatch, raw_batches
+from gradtrack_model.data import Batch, CacheDataset, RawBatch
+from gradtrack_model.loading import raw_batches
 from gradtrack_model.methods import METHODS, Method
 from gradtrack_model.validation import Validation
 
@@ -95,7 +97,7 @@ def fit(
     device : str
         "auto", "cpu", "cuda", "cuda:1" ...
     workers : int
-        Processes that read batches; 0 is best where the split fits in memory.
+        Processes that read batches where the training items do not fit in memory.
     progress : callable, optional
         Called after each iteration. If it raises KeyboardInterrupt, or on Ctrl-C, the state is
         saved and the run can be resumed. Until a run folder is made there is nothing to resume.
@@ -118,7 +120,7 @@ def fit(
     if resume:
         runs.check_same_run(run_folder, info)
     trainer = Trainer(config, METHODS[config.method], chosen)
-    with closing(_training_items(cache_path, config)) as dataset:
+    with closing(validation), closing(_training_items(cache_path, config, chosen)) as dataset:
         _start(trainer, run_folder, info, resume)
         _run(trainer, dataset, validation, run_folder, info, workers, progress)
     return _finish(trainer, run_folder, info)
@@ -132,7 +134,7 @@ def _look_at(cache_path: Path, config: TrainConfig) -> tuple[runs.RunInfo, Valid
         return runs.RunInfo.of(config, cache, validation.selected_on), validation
 
 
-def _training_items(cache_path: Path, config: TrainConfig) -> CacheDataset:
+def _training_items(cache_path: Path, config: TrainConfig, device: torch.device) -> CacheDataset:
     return CacheDataset(
         cache_path,
         "train",
@@ -140,6 +142,8 @@ def _training_items(cache_path: Path, config: TrainConfig) -> CacheDataset:
         size_px=config.size_px,
         augment=Augmentation.of(config),
         seed=config.seed,
+        memory_limit=config.memory_gb * 1e9,
+        device=device,
     )
 
 

@@ -36,7 +36,13 @@ class Validation:
             )
         on_masks = len(masked) > 0 and config.select_on != "pseudo"
         self.selected_on = ("masks" if on_masks else "pseudo") if len(indices) else "none"
-        self.dataset = CacheDataset(cache.path, "val", fields=("images",), size_px=config.size_px)
+        self.dataset = CacheDataset(
+            cache.path,
+            "val",
+            fields=("images",),
+            size_px=config.size_px,
+            memory_limit=config.memory_gb * 1e9,
+        )
         scored = masked if on_masks else indices
         self.positions = np.searchsorted(indices, scored)
         self.targets = cache.read("masks" if on_masks else "pseudo_masks", scored)
@@ -55,6 +61,10 @@ class Validation:
         ]
         model.train(was_training)
         return float(np.mean(scores))
+
+    def close(self) -> None:
+        """Close the cache if images were read from it."""
+        self.dataset.close()
 
     @torch.inference_mode()
     def _segment(

@@ -1,10 +1,12 @@
 """What many tests share: the real data, where there is any, and a small synthetic cohort."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from twelve_images import write_twelve
 
 from gazetools.synthetic import Cohort, CohortSpec, write_cohort
 
@@ -31,3 +33,20 @@ def data_folder() -> Path:
 def small_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Three images, seen by two readers; tests only read it."""
     return write_cohort(tmp_path_factory.mktemp("cohort") / "lab", SMALL)
+
+
+@pytest.fixture(scope="session")
+def twelve_images(tmp_path_factory, small_cohort):
+    """Write twelve images, gaze on them, and two masks, once; not to be changed."""
+    folder = tmp_path_factory.mktemp("twelve") / "lab"
+    write_twelve(folder, small_cohort)
+    return folder
+
+
+@pytest.fixture
+def twelve(tmp_path, twelve_images, monkeypatch):
+    """Return a working folder of one's own that holds the twelve images."""
+    folder = tmp_path / "lab"
+    shutil.copytree(twelve_images, folder)
+    monkeypatch.chdir(folder)
+    return folder

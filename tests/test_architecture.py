@@ -12,17 +12,17 @@ PACKAGES = {"gazetools": "gazetools", "gradtrack_model": "gradtrack_model", "cli
 
 FLOORS = (
     {"errors"},
-    {"files"},
+    {"files", "progress", "workers"},
     {"tables", "geometry", "images", "kernels", "timeline"},
     {"trials"},
-    {"readers", "events", "tracks", "maps", "masks", "cache", "splits", "synthetic"},
+    {"readers", "events", "tracks", "maps", "crf", "masks", "cache", "splits", "synthetic"},
     {"placing"},
     {"ingestion", "exporting", "rendering", "figures", "inspection"},
     {"quality"},
 )
 """Parts of gazetools; each knows the floors below its own, and those named in SIDEWAYS."""
 
-SIDEWAYS = {("maps", "tracks"), ("masks", "maps"), ("figures", "rendering")}
+SIDEWAYS = {("maps", "tracks"), ("masks", "maps"), ("masks", "crf"), ("figures", "rendering")}
 
 FORBIDDEN = (
     # these parts          may not import
@@ -31,7 +31,7 @@ FORBIDDEN = (
     ("gazetools.kernels", {"pandas", "pyarrow", "h5py", "cv2", "scipy"}),
     ("gazetools.readers", {"gazetools.events", "numba", "h5py", "cv2"}),
     ("gazetools.maps", {"h5py", "hdf5plugin", "gazetools.cache"}),
-    ("gazetools.cache", {"numba", "gazetools.kernels", "gazetools.maps"}),
+    ("gazetools.cache", {"numba", "gazetools.maps"}),
 )
 
 MODEL_SEES = {"cache", "tables", "files", "errors", "images"}

@@ -23,7 +23,6 @@ from safetensors.torch import load_file
 from gazetools.images import encode_png
 from gradtrack_model import runs
 from gradtrack_model.config import PRESETS
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.train import RunSummary, Trainer
 
 COMMANDS = {
@@ -268,10 +267,10 @@ def test_training_does_not_start_on_damaged_bytes(lab, field, index):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_damage_is_found_where_images_are_read_batch_by_batch(lab, monkeypatch, workers):
-    monkeypatch.setitem(CacheDataset.__init__.__kwdefaults__, "memory_limit", 0)
+def test_damage_is_found_where_images_are_read_batch_by_batch(lab, workers):
     flip(lab / "maps.h5", "maps", 3)
-    result = run("train", "--cache", "maps.h5", *SHORT, "-o", "run", "--workers", workers)
+    how = ("--set", "memory_gb=0", "--workers", workers)
+    result = run("train", "--cache", "maps.h5", *SHORT, "-o", "run", *how)
     assert_refused(result, "/maps of item 'item3' is damaged")
 
 
@@ -281,7 +280,7 @@ def test_caches_that_cannot_be_trained_on(lab):
     (lab / "short.h5").write_bytes(cache.read_bytes()[:-5000])
     assert_refused(run("train", "--cache", "short.h5", *SHORT), "short.h5: .*truncated")
     (lab / "notes.h5").write_text("not a cache")
-    assert_refused(run("train", "--cache", "notes.h5", *SHORT), "notes.h5: .*HDF5")
+    assert_refused(run("train", "--cache", "notes.h5", *SHORT), "notes.h5: does not begin like")
     with h5py.File(cache, "r+") as file:
         file.attrs["version"] = 99
     assert_refused(run("train", "--cache", "maps.h5", *SHORT), "maps.h5: version 99 of")

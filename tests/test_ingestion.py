@@ -738,7 +738,7 @@ def test_an_image_that_fills_a_surface_makes_px_of_shares(surface, tmp_path):
 
 def test_a_fixation_on_an_image_of_unknown_size_is_on_it():
     from gazetools.ingestion import IngestSummary
-    from gazetools.ingestion.reading import _map_to_image
+    from gazetools.ingestion.export import _map_to_image
 
     found = FIXATIONS.conform(
         pd.DataFrame(

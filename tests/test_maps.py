@@ -8,10 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from gazetools import maps as face
 from gazetools.errors import ConfigError
 from gazetools.images import read_mask
+from gazetools.kernels import culling, sums
 from gazetools.kernels import maps as kernels
-from gazetools.maps import CANVAS_PX, MapSpec, Track, heatmap, pooled, track_maps
+from gazetools.maps import CANVAS_PX, MapSpec, Track, batch_maps, heatmap, pooled, track_maps
 from gazetools.tracks import TrackSpec, level_counts
 
 # ---------------------------------------------------------------- the slow, obvious twin
@@ -20,8 +22,11 @@ from gazetools.tracks import TrackSpec, level_counts
 def slow_maps(track, tracks, maps, size):
     """Every primitive at every pixel, in float64."""
     height, width = size
-    square = maps.metric == "square"
-    unit_x, unit_y = (1.0, 1.0) if square else (track.aspect**0.5, track.aspect**-0.5)
+    unit_x, unit_y = {
+        "square": (1.0, 1.0),
+        "isotropic": (track.aspect**0.5, track.aspect**-0.5),
+        "degrees": track.size_deg,
+    }[maps.metric]
     rows, columns = np.mgrid[:height, :width]
     pixel = np.stack(((columns + 0.5) / width * unit_x, (rows + 0.5) / height * unit_y), axis=-1)
     points = np.column_stack((track.x * unit_x, track.y * unit_y))
@@ -120,12 +125,13 @@ MAP_SPECS = st.builds(
 @pytest.fixture
 def interpreted(monkeypatch):
     """Let every kernel run as plain Python, those that kernels call included."""
-    for name, kernel in list(vars(kernels).items()):
-        if hasattr(kernel, "py_func"):
-            monkeypatch.setattr(kernels, name, kernel.py_func)
+    for module in (kernels, culling, sums, face):
+        for name, kernel in list(vars(module).items()):
+            if hasattr(kernel, "py_func"):
+                monkeypatch.setattr(module, name, kernel.py_func)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(TRACKS, TRACK_SPECS, MAP_SPECS, st.tuples(st.integers(1, 70), st.integers(1, 70)))
 def test_maps_equal_the_twin(track, tracks, maps, size):
     check_maps(track, tracks, maps, size)
@@ -148,7 +154,60 @@ def test_a_thousand_fixations(decay, duration):
     check_maps(made_track(1000), TrackSpec(3), maps, (41, 37))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (8, 16), (9, 17), (7, 15), (224, 3)])
+@pytest.mark.parametrize("duration", ["none", "weight", "radius"])
+@pytest.mark.parametrize("decay", ["gaussian", "linear"])
+@pytest.mark.parametrize("form", ["points", "polyline"])
+def test_many_blocks_of_tiles(decay, duration, form):
+    maps = MapSpec(form, decay, duration, 0.03, "isotropic")
+    check_maps(made_track(40, low=-0.1, high=1.1), TrackSpec(4), maps, (131, 190))
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_nearest_primitive_is_left_out(linear, seed):
+    """Points and segments of unlike widths and heights, in cells of any place."""
+    rng = np.random.default_rng(seed)
+    angle, scale = rng.uniform(0, 6, 6), rng.choice([0.5, 1, 2, 4], 6)
+    half = rng.choice([0, 0.3, 2], 6) * scale
+    primitives = np.column_stack(
+        (*rng.uniform(0, 4, (2, 6)), scale * np.cos(angle), scale * np.sin(angle), half, angle / 9)
+    ).astype(np.float32)
+    x, y = rng.uniform(0, 4, (2, 4096)).astype(np.float32)
+    half_x, half_y, ceiling = np.float32(0.5), np.float32(0.2), np.float32(3)
+    reaching = np.empty((6, 4096), np.bool_)
+    culling.keep_near(primitives, np.array([6]), x, y, half_x, half_y, linear, ceiling, reaching)
+    for across, down in np.stack(np.meshgrid(*[np.linspace(-1, 1, 9)] * 2), -1).reshape(-1, 2):
+        costs = []
+        for cx, cy, ex, ey, length, offset in primitives.astype(np.float64):
+            dx, dy = x + across * half_x - cx, y + down * half_y - cy
+            along = np.maximum(abs(dx * ex + dy * ey) - length, 0)
+            square = along**2 + (dy * ex - dx * ey) ** 2
+            costs.append((np.sqrt(square) if linear else square) + offset)
+        nearest = np.argmin(costs, axis=0)
+        kept = reaching[nearest, np.arange(4096)]
+        assert (kept | (np.min(costs, axis=0) > ceiling)).all()
+
+
+def test_few_primitives_reach_a_tile():
+    """The cost of a map hardly depends on the number of fixations."""
+    track = made_track(200)
+    rows, columns = 8, 16
+    primitives = kernels.make_primitives(
+        track.x, track.y, np.ones(200), True, False, False, False, 0.07
+    )
+    x, y = kernels.centres(224, 224, rows, columns, 1 / 224, 1 / 224)
+    reaching = np.empty((200, len(x)), np.bool_)
+    half_x, half_y = np.float32([(columns - 1) / 448, (rows - 1) / 448])
+    far = np.float32(np.log(510))
+    one_level = np.array([200])
+    culling.keep_near(
+        primitives.astype(np.float32), one_level, x, y, half_x, half_y, False, far, reaching
+    )
+    assert reaching.sum(axis=0).min() >= 1
+    assert reaching.sum(axis=0).mean() < 20
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 32), (9, 33), (7, 31), (224, 3)])
 @pytest.mark.parametrize("form", ["points", "polyline"])
 def test_one_fixation_and_odd_sizes(form, size):
     check_maps(made_track(1), TrackSpec(4), MapSpec(form), size)
@@ -183,6 +242,49 @@ def test_isotropic_distance_is_round_on_the_screen():
     assert maps[50, 130] == pytest.approx(maps[80, 100], abs=0.01)
     square = track_maps(track, TrackSpec(1), MapSpec(), (101, 201))[0]
     assert square[50, 130] > square[80, 100] + 0.1
+
+
+def test_distance_in_degrees():
+    """An image of 20 x 10 degrees: sigma is 2 degrees along both sides."""
+    track = made_track(9)
+    in_degrees = Track(track.x, track.y, track.duration_ms, size_deg=(20.0, 10.0))
+    check_maps(in_degrees, TrackSpec(3), MapSpec(sigma=2.0, metric="degrees"), (40, 50))
+    assert pooled([in_degrees, in_degrees]).size_deg == (20.0, 10.0)
+    with pytest.raises(ConfigError, match="size_deg"):
+        track_maps(track, TrackSpec(), MapSpec(metric="degrees"), (8, 8))
+
+
+@pytest.mark.parametrize("maps", [MapSpec(), MapSpec(decay="linear"), MapSpec(decay="sum")])
+@pytest.mark.parametrize("as_uint8", [True, False])
+@pytest.mark.parametrize("by", ["count", "duration"])
+def test_a_batch_has_the_same_bytes_for_any_number_of_threads(maps, as_uint8, by):
+    tracks, size = TrackSpec(3, by=by), (37, 50)
+    batch = [made_track(n, seed=n, aspect=0.5 + n / 20) for n in (1, 30, 2, 7, 100, 13, 5)]
+    alone = np.stack([track_maps(t, tracks, maps, size, as_uint8=as_uint8) for t in batch])
+    for threads in (1, 2, 5):
+        found = batch_maps(batch, tracks, maps, size, as_uint8=as_uint8, threads=threads)
+        assert found.tobytes() == alone.tobytes()
+    out = np.full_like(alone, 77)
+    assert batch_maps(batch, tracks, maps, size, as_uint8=as_uint8, out=out) is out
+    assert out.tobytes() == alone.tobytes()
+
+
+def test_an_empty_batch():
+    assert batch_maps([], TrackSpec(3), MapSpec(), (5, 6)).shape == (0, 3, 5, 6)
+    assert batch_maps([], TrackSpec(3), MapSpec(decay="sum"), (5, 6)).shape == (0, 3, 5, 6)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((1, 4, 8, 8), np.float64),
+        np.empty((1, 4, 8, 9), np.float32),
+        np.empty((1, 4, 8, 8), np.float32).swapaxes(2, 3),
+    ],
+)
+def test_an_unfit_array_for_a_batch_is_refused(out):
+    with pytest.raises(ConfigError, match=r"expected a C-ordered float32 \(1, 4, 8, 8\)"):
+        batch_maps([made_track(3)], TrackSpec(), MapSpec(), (8, 8), out=out)
 
 
 def test_gaussian_value_is_exp():
@@ -235,6 +337,14 @@ def test_sums_equal_the_twin(keep, duration):
     assert (found[1:] <= found[:-1]).all()
     steps = track_maps(track, tracks, maps, size, as_uint8=True)
     assert abs(steps - expected * 255).max() <= 0.5 + 255 * 2e-5
+
+
+@pytest.mark.usefixtures("interpreted")
+def test_interpreted_sums_equal_compiled_ones():
+    maps = MapSpec(decay="sum")
+    found = track_maps(made_track(6), TrackSpec(3), maps, (9, 8))
+    assert (found[1:] <= found[:-1]).all()
+    assert (found.min(), found.max()) == (0, 1)
 
 
 @settings(deadline=None, max_examples=40)

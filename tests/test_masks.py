@@ -1,4 +1,4 @@
-"""Pseudo-masks: thresholds, the uncertain band, and GrabCut seeded by gaze."""
+"""Pseudo-masks: thresholds, the uncertain band, the CRF, and GrabCut seeded by gaze."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gazetools import masks
+from gazetools.crf import CrfSpec, refine
 from gazetools.errors import ConfigError
+from gazetools.images import resize_image
 from gazetools.maps import Track, heatmap
 from gazetools.masks import (
     BACKGROUND,
@@ -16,12 +19,14 @@ from gazetools.masks import (
     UNCERTAIN,
     GrabCut,
     PseudoMaskSpec,
+    foreground_probability,
     gaze_prior,
     pseudo_mask,
     threshold_mask,
 )
 
-GRABCUT, HEATMAP = PseudoMaskSpec(), PseudoMaskSpec("heatmap")
+GRABCUT, HEATMAP, CRF = (PseudoMaskSpec(source) for source in ("grabcut", "heatmap", "crf"))
+VOTING = PseudoMaskSpec(band=(0.3, 0.7))
 
 
 def track_of(*points, duration_ms=300.0):
@@ -61,6 +66,8 @@ def test_threshold_and_band():
     assert threshold_mask(heat, HEATMAP).tolist() == [[0, 0, 0, 0, 1, 1, 1]]
     banded = threshold_mask(heat, PseudoMaskSpec("heatmap", band=(0.305, 0.605)))
     assert banded.tolist() == [[0, 0, UNCERTAIN, UNCERTAIN, UNCERTAIN, 1, 1]]
+    low = threshold_mask(heat, PseudoMaskSpec("heatmap", threshold=0.5, band=(0.2, 0.4)))
+    assert low.tolist() == [[0, UNCERTAIN, UNCERTAIN, 1, 1, 1, 1]]  # whatever the threshold
 
 
 def test_heatmap_masks_are_its_threshold():
@@ -83,7 +90,64 @@ def test_impossible_options_are_refused(options, found):
         PseudoMaskSpec(**options)
 
 
+# ---------------------------------------------------------------- CRF
+
+
+def test_crf_masks_are_thresholds_of_one_probability():
+    image, _, track = lesion()
+    found = foreground_probability(image, [track], CRF)
+    np.testing.assert_array_equal(found, refine(heatmap(track, found.shape), image))
+    for level in (0.3, 0.5):
+        labels = pseudo_mask(image, [track], PseudoMaskSpec("crf", threshold=level))
+        np.testing.assert_array_equal(labels, found > level)
+    banded = pseudo_mask(image, [track], PseudoMaskSpec("crf", band=(0.3, 0.6)))
+    np.testing.assert_array_equal(banded == UNCERTAIN, (found >= 0.3) & (found <= 0.6))
+    np.testing.assert_array_equal(banded == FOREGROUND, found > 0.6)
+
+
+def test_the_crf_follows_colours():
+    image, inside, track = lesion()
+    plain = pseudo_mask(image, [track], PseudoMaskSpec("heatmap", threshold=0.3)) == FOREGROUND
+    refined = pseudo_mask(image, [track], PseudoMaskSpec("crf", threshold=0.3)) == FOREGROUND
+    assert dice(refined, inside) > dice(plain, inside) + 0.05
+
+
+def test_the_crf_takes_its_settings():
+    image, _, track = lesion()
+    spec = PseudoMaskSpec("crf", heatmap_sigma=0.07, crf=CrfSpec(iterations=0))
+    found = foreground_probability(image, [track], spec)
+    np.testing.assert_allclose(found, heatmap(track, found.shape, 0.07), atol=2e-5)
+
+
+def test_the_crf_sees_huge_images_shrunk(monkeypatch):
+    image, _, track = lesion()
+    monkeypatch.setattr(masks, "_CRF_PIXELS", 96 * 96)
+    small = refine(heatmap(track, (96, 96)), resize_image(image, (96, 96)))
+    found = foreground_probability(image, [track], CRF)
+    np.testing.assert_array_equal(found, cv2.resize(small, (192, 192)))
+    assert foreground_probability(image[:1], [track], CRF).shape == (1, 192)
+
+
 # ---------------------------------------------------------------- GrabCut
+
+
+def test_what_variants_disagree_on_is_uncertain():
+    image, inside, track = lesion()
+    plain = pseudo_mask(image, [track], GRABCUT)
+    voted = pseudo_mask(image, [track], VOTING)
+    certain = voted != UNCERTAIN
+    assert 0.9 < certain.mean() < 1
+    right = (voted == FOREGROUND) == inside
+    assert right[certain].mean() > ((plain == FOREGROUND) == inside).mean()
+    whole = pseudo_mask(image, [track], PseudoMaskSpec(band=(0.0, 1.0)))
+    assert (whole == UNCERTAIN).all()
+    wider = pseudo_mask(image, [track], PseudoMaskSpec(band=(0.2, 0.8)))
+    assert ((wider == UNCERTAIN) >= (voted == UNCERTAIN)).all()
+
+
+def test_odds_are_multiplied():
+    found = masks._with_odds(np.array([0, 0.25, 0.5, 1], np.float32), 3)
+    np.testing.assert_allclose(found, [0, 0.5, 0.75, 1])
 
 
 def test_the_image_speaks_too():
@@ -97,18 +161,20 @@ def test_the_image_speaks_too():
 
 def test_same_result_at_every_call_and_in_every_thread():
     image, track = noise_image(), lesion()[2]  # on noise, k-means falls as its seed does
-    expected = pseudo_mask(image, [track], GRABCUT)
-    cv2.setRNGSeed(1234)
-    np.testing.assert_array_equal(pseudo_mask(image, [track], GRABCUT), expected)
-    with ThreadPoolExecutor(4) as pool:
-        for found in pool.map(lambda _: pseudo_mask(image, [track], GRABCUT), range(8)):
-            np.testing.assert_array_equal(found, expected)
+    for spec in (GRABCUT, VOTING, CRF):
+        expected = pseudo_mask(image, [track], spec)
+        cv2.setRNGSeed(1234)
+        np.testing.assert_array_equal(pseudo_mask(image, [track], spec), expected)
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(lambda _, spec=spec: pseudo_mask(image, [track], spec), range(4)):
+                np.testing.assert_array_equal(found, expected)
 
 
-def test_the_input_is_left_alone():
+@pytest.mark.parametrize("spec", [GRABCUT, VOTING, HEATMAP, CRF])
+def test_the_input_is_left_alone(spec):
     image, _, track = lesion()
     before = image.copy()
-    pseudo_mask(image, [track], GRABCUT)
+    pseudo_mask(image, [track], spec)
     np.testing.assert_array_equal(image, before)
 
 
@@ -129,10 +195,13 @@ def test_the_input_is_left_alone():
 @pytest.mark.parametrize("kind", ["noise", "uniform"])
 def test_difficult_gaze_and_images_give_a_mask(points, kind):
     image = noise_image() if kind == "noise" else np.full((128, 128, 3), 90, np.uint8)
-    for spec in (GRABCUT, HEATMAP):
+    for spec in (GRABCUT, HEATMAP, CRF):
         found = pseudo_mask(image, [track_of(*points)], spec)
         assert found.dtype == np.uint8
         assert set(np.unique(found)) == {BACKGROUND, FOREGROUND}
+    voted = pseudo_mask(image, [track_of(*points)], VOTING)
+    assert set(np.unique(voted)) <= {BACKGROUND, FOREGROUND, UNCERTAIN}
+    assert (voted == BACKGROUND).any()
 
 
 @settings(deadline=None, max_examples=8)
@@ -163,3 +232,13 @@ def test_several_readers_are_pooled():
     image, inside, track = lesion()
     half = [Track(track.x[s], track.y[s], track.duration_ms[s]) for s in (slice(11), slice(10, 21))]
     assert dice(pseudo_mask(image, half, GRABCUT) == FOREGROUND, inside) > 0.9
+
+
+def test_settings_that_leave_no_seeds_leave_the_prior():
+    """The cautious one of a band's variants halves the odds of the prior."""
+    spec = PseudoMaskSpec(
+        band=(0.3, 0.7), grabcut=GrabCut(maybe=0.8, probably=0.9, surely=0.95, hull_margin_px=0)
+    )
+    track = Track(np.array([0.5, 0.52]), np.array([0.5, 0.5]), np.array([100.0, 200.0]))
+    image = np.full((64, 64, 3), 90, np.uint8)
+    assert set(np.unique(pseudo_mask(image, [track], spec))) <= {0, 1, 255}

@@ -6,10 +6,9 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,19 +21,20 @@ import pytest
 from click.testing import CliRunner
 from gazetools_cli.gazetools import main
 
-from gazetools import rendering
 from gazetools.cache import open_cache
+from gazetools.crf import CrfSpec
 from gazetools.errors import GeometryError
 from gazetools.files import DeafFile
-from gazetools.images import encode_png, read_image, read_mask
+from gazetools.images import encode_png, read_image, read_mask, resize_mask
 from gazetools.maps import MapSpec, Track, heatmap, track_maps
-from gazetools.masks import PseudoMaskSpec
+from gazetools.masks import PseudoMaskSpec, pseudo_mask
 from gazetools.rendering import RenderSpec, render
 from gazetools.splits import SplitSpec
 from gazetools.tables import FIXATIONS, SAMPLES, write_table
 from gazetools.tracks import TrackSpec
+from gazetools.workers import Workers
 
-QUICK = RenderSpec(size_px=48, masks=PseudoMaskSpec("heatmap"), workers=1)
+QUICK = RenderSpec(size_px=48, masks=PseudoMaskSpec("heatmap"))
 NAMES = ["synthetic_0001", "synthetic_0002", "synthetic_0003"]
 
 
@@ -152,8 +152,21 @@ def test_same_trial_number_in_two_recordings_is_two_tracks(lab, small_cohort):
 
 def test_workers_do_not_change_the_bytes(lab):
     for workers in (1, 3):
-        render_lab(lab, f"{workers}.h5", RenderSpec(size_px=40, workers=workers))
+        render_lab(lab, f"{workers}.h5", RenderSpec(size_px=40), workers=Workers(workers))
     assert (lab / "1.h5").read_bytes() == (lab / "3.h5").read_bytes()
+
+
+def test_degrees_are_those_of_the_image_as_shown(lab):
+    """At 20 px to a degree; an isotropic sigma, in roots of the image's area, says the same."""
+    degrees = MapSpec(metric="degrees", sigma=0.7)
+    render_lab(lab, "degrees.h5", replace(QUICK, maps=degrees, px_per_deg=20.0))
+    with open_cache(lab / "degrees.h5") as cache:
+        found, item = cache.read("maps", [0])[0], cache.items[0]
+    side_deg = (item.width * item.height) ** 0.5 / 20
+    isotropic = MapSpec(metric="isotropic", sigma=0.7 / side_deg)
+    render_lab(lab, "isotropic.h5", replace(QUICK, maps=isotropic))
+    with open_cache(lab / "isotropic.h5") as cache:
+        assert abs(cache.read("maps", [0])[0].astype(int) - found).max() <= 1
 
 
 def test_no_masks(lab):
@@ -442,6 +455,19 @@ def test_bad_input_is_one_line_and_changes_nothing(lab, name):
         (["--heatmap-sigma", 2], "heatmap_sigma is 2"),
         (["--fractions", "1,0.5"], "expected 4 values"),
         (["--threshold", 1.5], "threshold is 1.5"),
+        (["--band", 0.7, 0.3], "band is \\(0.7, 0.3\\)"),
+        (["--set", "crf.color=1"], "'crf.color' is unknown; expected one of crf.sxy"),
+        (["--set", "crf.compat=strong"], "crf.compat is 'strong'; expected something like 1.0"),
+        (["--set", "crf.sxy=0"], "sxy is 0"),
+        (["--set", "grabcut.maybe=0.6"], "maybe, probably, surely are 0.6, 0.4, 0.9"),
+        (["--set", "grabcut.side_px=4"], "side_px is 4; expected 8 or more"),
+        (["--set", "grabcut.prior_sigma=0.0"], "prior_sigma is 0.0; expected more than 0"),
+        (["--set", "grabcut.surroundings_px=-1"], "expected 0 or more"),
+        (["--shard-items", 0], "shard_items is 0"),
+        (["--metric", "degrees"], "metric is 'degrees' and px_per_deg is None"),
+        (["--px-per-deg", 30], "metric is 'square' and px_per_deg is 30.0"),
+        (["--metric", "degrees", "--px-per-deg", 0], "px_per_deg is 0.0; expected more than 0"),
+        (["--workers", -1], "-1 workers"),
         (["--val", 0.6, "--test", 0.6], "expected a sum below 1"),
         (["--group-by", "("], "no regular expression"),
         (["--split", "held_out.txt"], "held_out.txt: split files are named"),
@@ -484,13 +510,13 @@ BAD_CACHES = {
     "missing": (lambda p: p.unlink(), "no such file; `gazetools render` writes it", False),
     "another version": (
         lambda p: rewrite_version(p, 7),
-        "version 7 of gazetools-cache, this gazetools reads 1; render it again",
+        "version 7 of gazetools-cache, this gazetools reads 2; render it again",
         False,
     ),
     "truncated": (cut, "cannot be opened as HDF5 .*render it again", False),
-    "no HDF5": (lambda p: p.write_text("text"), "cannot be opened as HDF5", False),
-    "flipped byte": (flipped, "/maps of item 'synthetic_0001' is damaged", True),
-    "altered end": (lambda p: p.write_bytes(p.read_bytes()[:-1] + b"?"), "altered after", True),
+    "no HDF5": (lambda p: p.write_text("text"), "does not begin like a gazetools-cache", False),
+    "flipped byte": (flipped, "item 'synthetic_0001' does not match its SHA-256", True),
+    "altered end": (lambda p: p.write_bytes(p.read_bytes()[:-1] + b"?"), "altered after", False),
 }
 
 
@@ -522,14 +548,21 @@ def test_full_disk_is_one_line(lab, monkeypatch, where):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     (lab / "maps.h5").write_bytes(b"old")
-    if where == "sync":
-        monkeypatch.setattr(os, "fsync", full)
-    else:
-        monkeypatch.setattr(DeafFile, "check", full)
-    before = contents(lab)
+    before = sorted(lab.iterdir())
+    with monkeypatch.context() as patch:
+        if where == "sync":
+            patch.setattr(os, "fsync", full)
+        else:
+            patch.setattr(DeafFile, "check", full)
+        done = command("render", "--size", 32, "--masks-from", "heatmap", "--overwrite")
+    check_one_line(
+        done, r"maps.h5.*: cannot be written \(No space left on device\); free some space"
+    )
+    assert (lab / "maps.h5").read_bytes() == b"old"
+    assert {*lab.iterdir()} - {*before} <= {lab / ".maps.h5.parts"}
     done = command("render", "--size", 32, "--masks-from", "heatmap", "--overwrite")
-    check_one_line(done, r"maps.h5: cannot be written \(No space left on device\); free some space")
-    assert contents(lab) == before
+    assert done.exit_code == 0, done.output
+    assert sorted(lab.iterdir()) == before
 
 
 def test_full_disk_in_a_process(lab):
@@ -545,8 +578,11 @@ def test_full_disk_in_a_process(lab):
         check=False,
     )
     assert done.returncode == 1
-    assert re.fullmatch(r"error: maps.h5: cannot be written [^\n]*\n", done.stderr), done.stderr
-    assert contents(lab) == before
+    assert re.fullmatch(r"error: [^\n]*maps.h5[^\n]*: cannot be written [^\n]*\n", done.stderr), (
+        done.stderr
+    )
+    assert before.items() <= contents(lab).items()
+    assert not (lab / "maps.h5").exists()
 
 
 def test_interrupt_from_the_progress_callback(lab):
@@ -558,32 +594,6 @@ def test_interrupt_from_the_progress_callback(lab):
     with pytest.raises(KeyboardInterrupt):
         render_lab(lab, overwrite=True, progress=press)
     assert contents(lab) == before
-
-
-def test_interrupted_process_leaves_nothing(lab, small_cohort):
-    """200 items of 50 ms and more each: the signal comes long before they are done."""
-    table = small_cohort.fixations
-    one = table[table["stimulus"] == "synthetic_0001.jpg"]
-    copies = [one.assign(stimulus=f"copy{i}.jpg") for i in range(200)]
-    save(pd.concat(copies), lab)
-    for i in range(200):
-        os.link(lab / "images/synthetic_0001.jpg", lab / f"images/copy{i}.jpg")
-    before = sorted(lab.rglob("*"))
-    code = "from gazetools_cli.gazetools import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, "render", "--size", "64"], stderr=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not list(lab.glob(".*.part")) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.3)
-    pressed = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - pressed < 5
-    assert process.returncode == 1
-    assert stderr == "interrupted: nothing was half written\n"
-    assert sorted(lab.rglob("*")) == before
 
 
 def test_nothing_to_render_is_a_geometry_error(lab, small_cohort):
@@ -609,10 +619,35 @@ def test_the_commands_defaults_are_the_librarys(lab, monkeypatch):
     assert (str(out), options["overwrite"]) == ("maps.h5", False)
 
 
-def test_shares_of_an_image_are_put_into_its_px(tmp_path):
-    table = pd.DataFrame({"x_im": [0.25, 30.0], "y_im": [0.5, 9.0], "image_width": [1, 60]})
-    table["image_height"] = pd.array([1, 40], "Int64")
-    table["image_width"] = table["image_width"].astype("Int64")
-    placed = rendering._in_image_px(table, 60, 40)
-    assert placed["x_im"].tolist() == [15, 30]
-    assert placed["y_im"].tolist() == [20, 9]
+def test_shares_of_an_image_are_put_into_its_px(lab, small_cohort):
+    table = small_cohort.fixations
+    shares = table.assign(
+        x_im=table["x_im"] / table["image_width"].astype(float),
+        y_im=table["y_im"] / table["image_height"].astype(float),
+    )
+    shares["image_width"] = shares["image_height"] = pd.array([1] * len(table), "Int64")
+    found = []
+    for some in (table, shares):
+        save(some, lab)
+        render_lab(lab, overwrite=True)
+        with open_cache(lab / "maps.h5") as cache:
+            found.append((cache.read("maps", range(3)), cache.fixations(0)))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_allclose(found[0][1], found[1][1])
+
+
+def test_crf_masks_see_the_image_at_its_own_size(lab):
+    options = ["--masks-from", "crf", "--band", "0.3", "0.6", "--set", "crf.iterations=2"]
+    assert command("render", "--size", 48, *options).exit_code == 0
+    with open_cache(lab / "maps.h5") as cache:
+        found = cache.read("pseudo_masks", [1])[0]
+        assert cache.recipe["masks"]["crf"]["iterations"] == 2
+        rows, size = cache.fixations(1), (cache.items[1].width, cache.items[1].height)
+    spec = PseudoMaskSpec("crf", band=(0.3, 0.6), crf=CrfSpec(iterations=2))
+    tracks = [
+        Track(t[:, 0] / size[0], t[:, 1] / size[1], t[:, 3])
+        for t in (rows[rows[:, 4] == n] for n in np.unique(rows[:, 4]))
+    ]
+    whole = pseudo_mask(read_image(lab / "images/synthetic_0002.jpg"), tracks, spec)
+    np.testing.assert_array_equal(found, resize_mask(whole, (48, 48)))
+    assert set(np.unique(found)) == {0, 1, 255}

@@ -1,6 +1,8 @@
 """The HDF5 cache: what lies between rendering and training. Write, open, verify."""
 
-from gazetools.cache.layout import CODECS, SPLITS, CacheSpec, Item, Record
+from gazetools.cache.codecs import CODECS
+from gazetools.cache.encoding import encode
+from gazetools.cache.layout import SPLITS, CacheSpec, Encoded, Item, Record
 from gazetools.cache.reading import Cache, open_cache
 from gazetools.cache.writing import CacheWriter, create_cache
 
@@ -10,8 +12,10 @@ __all__ = [
     "Cache",
     "CacheSpec",
     "CacheWriter",
+    "Encoded",
     "Item",
     "Record",
     "create_cache",
+    "encode",
     "open_cache",
 ]

@@ -1,20 +1,20 @@
 """The cache file's format, and the plain classes that its writer and its reader share.
 
-File format "gazetools-cache", version 1
+File format "gazetools-cache", version 2
 ----------------------------------------
 The words MUST and MAY are meant as in RFC 2119. N items, L levels, H x W pixels.
 
-Root attributes (all MUST)
+Root attributes (all MUST, no others)
     ``format``   the string "gazetools-cache"
-    ``version``  the integer 1; a reader MUST refuse any other
+    ``version``  the integer 2; a reader MUST refuse any other
     ``spec``     JSON of :class:`CacheSpec`: levels, height, width, codec
     ``recipe``   JSON: the parameters of tracks, maps and pseudo-masks, and gazetools' version
     ``sources``  JSON: SHA-256 of the inputs
 
-Strings MUST be of fixed length, UTF-8: HDF5 keeps those of variable length in a heap without
-checksums, where a single flipped bit can make it loop for ever.
+Strings MUST be scalar, of fixed length, UTF-8: HDF5 keeps those of variable length in a heap
+without checksums, where a single flipped bit can make it loop for ever.
 
-Datasets (all MUST, all chunked, all with the fletcher32 filter; no other objects)
+Datasets (all MUST, all chunked, all with the fletcher32 filter last; no other objects)
     ``/images``        uint8 (N, H, W, 3)  RGB, resized to H x W
     ``/maps``          uint8 (N, L, H, W)  distance maps, value / 255; level 1 (whole track) first
     ``/heatmaps``      uint8 (N, H, W)     the published heatmap, value / 255
@@ -25,43 +25,53 @@ Datasets (all MUST, all chunked, all with the fletcher32 filter; no other object
                                            track (from 0: who looked, or looked again)
     ``/index``         uint8 (J,)          UTF-8 JSON, a list of N :class:`Item`
 
-Pictures MUST have one chunk per item and MAY be compressed (lz4, zstd, gzip). ``/mask_png``,
-``/fixations`` and ``/index`` MUST NOT be compressed, and items MUST lie in the first two end
-to end, in the order of the index. The file MUST be written with
-``libver=("v110", "v110")``: that superblock carries checksums of all metadata, the default
-one lets damage through. It MUST NOT contain soft or external links, external storage or
-virtual datasets. Each item's ``sha256`` in the index covers its bytes in every dataset, in the
-order of the list above. After HDF5's end of file the file MUST end in 32 bytes: the SHA-256 of
-all bytes before them, so that damage is found even where HDF5 left gaps. A writer MUST write to
-a temporary name and rename, so that a file under its final name is complete.
+Numbers MUST be little-endian. Pictures MUST have one chunk per item, stored as
+:mod:`gazetools.cache.codecs` tells for the one codec of ``spec``. ``/mask_png``, ``/fixations``
+and ``/index`` MUST NOT be compressed, MUST have chunks of LIST_ROWS rows or, where there are
+fewer, of all (at least one), and items MUST lie in the first two end to end, in the order of
+the index. Every chunk MUST be there, with no filter skipped, and none may overlap another.
+
+The file MUST be written with ``libver=("v110", "v110")``: that superblock carries checksums of
+all metadata, the default one lets damage through. It MUST NOT have a user block, soft or
+external links, named types, external storage, virtual datasets, or attributes on datasets.
+
+Each item's ``sha256`` in the index is that of its stored chunks (checksums included) in the
+order of the list above, of its PNG, and of its fixations; ``xxh3`` has the XXH3 (64 bits) of
+each of the seven, fast enough to be checked whenever one is read. After HDF5's end of file the
+file MUST end in 32 bytes: the SHA-256 of all bytes before them that are in no chunk of a
+picture. So every byte is covered, and all but the pictures can be checked when a file is opened.
+A writer MUST write to a temporary name and rename, so that a file under its final name is
+complete.
+
+Version 1 had digests of decoded pictures, one over the whole file, no ``xxh3`` and no
+``made_from``.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 
-import h5py
 import numpy as np
 import numpy.typing as npt
+import xxhash
 
+from gazetools.cache.codecs import CODECS
 from gazetools.errors import CacheError
 from gazetools.images import UInt8
 
 FORMAT = "gazetools-cache"
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "val", "test", "none")
-CODECS = ("lz4", "zstd", "gzip", "none")
 MAX_ITEM_PIXELS = 1 << 28
 """Levels x height x width of one item: a small damaged file must not fill the memory."""
 SEAL_BYTES = hashlib.sha256().digest_size
 LIBVER = ("v110", "v110")
-PICTURES = ("images", "maps", "heatmaps", "pseudo_masks", "masks")
+PARTS = ("images", "maps", "heatmaps", "pseudo_masks", "masks", "mask_png", "fixations")
+"""What an item is made of, in the order of its digests."""
+PICTURES = PARTS[:5]
 FIXATION_COLUMNS = ("x_im", "y_im", "onset_ms", "duration_ms", "track")
-LISTS = ("mask_png", "fixations", "index")
-LZ4_FILTER, ZSTD_FILTER = 32004, 32015  # as registered with the HDF Group
-FILTERS = {h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_DEFLATE, LZ4_FILTER, ZSTD_FILTER}
+LIST_ROWS = {"mask_png": 1 << 16, "fixations": 1 << 11, "index": 1 << 16}
+"""Rows of a chunk of each list."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +86,9 @@ class CacheSpec:
     def __post_init__(self) -> None:
         if self.codec not in CODECS:
             raise CacheError(f"codec {self.codec!r} is unknown; expected {', '.join(CODECS)}")
-        if min(self.levels, self.height, self.width) < 1:
-            raise CacheError(f"{self}: levels, height and width must be at least 1")
+        sizes = (self.levels, self.height, self.width)
+        if any(type(size) is not int for size in sizes) or min(sizes) < 1:
+            raise CacheError(f"{self}: levels, height and width must be whole and at least 1")
         if self.levels * self.height * self.width > MAX_ITEM_PIXELS:
             raise CacheError(f"{self}: an item has more than {MAX_ITEM_PIXELS:,} map pixels")
 
@@ -98,7 +109,8 @@ class Item:
     """One image of a cache, as its index tells of it.
 
     `width` and `height` are those of the original image; `mask_png` and `fixations` are
-    (offset, count) into the datasets of the same name.
+    (offset, count) into the datasets of the same name; `made_from` is the SHA-256 of
+    everything the item was made from, empty where nobody said.
     """
 
     name: str
@@ -106,14 +118,16 @@ class Item:
     width: int
     height: int
     has_mask: bool
+    made_from: str
     mask_png: tuple[int, int]
     fixations: tuple[int, int]
     sha256: str
+    xxh3: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Record:
-    """What :meth:`CacheWriter.add` takes for one image; shapes as in the format text."""
+    """One item as it is made; shapes as in the format text, `made_from` as in :class:`Item`."""
 
     name: str
     split: str
@@ -126,6 +140,7 @@ class Record:
     fixations: npt.NDArray[np.float64]
     mask: UInt8 | None = None
     mask_png: bytes = b""
+    made_from: str = ""
 
     def pictures(self) -> dict[str, UInt8]:
         """Arrays by dataset name; a missing reference mask becomes zeros."""
@@ -139,23 +154,45 @@ class Record:
         }
 
 
-def item_digest(
-    pictures: Mapping[str, UInt8], mask_png: bytes, fixations: npt.NDArray[np.float64]
-) -> str:
-    """SHA-256 of an item's bytes in every dataset, in the order of the format text."""
-    digest = hashlib.sha256()
-    for name in PICTURES:
-        digest.update(np.ascontiguousarray(pictures[name]).data)
-    digest.update(mask_png)
-    digest.update(np.ascontiguousarray(fixations, "<f8").data)
-    return digest.hexdigest()
+@dataclass(frozen=True)
+class Encoded:
+    """One item as it lies in a file; made by :func:`encode` or read by :meth:`Cache.stored`.
+
+    Attributes
+    ----------
+    chunks : mapping of str to bytes
+        By dataset: compressed and checksummed, as HDF5 stores them.
+    fixations : ndarray of float64, shape (n, 5)
+    sha256, xxh3
+        As in the format text.
+    spec : CacheSpec
+        Of every file that it fits into.
+    """
+
+    name: str
+    split: str
+    width: int
+    height: int
+    has_mask: bool
+    made_from: str
+    chunks: Mapping[str, bytes]
+    mask_png: bytes
+    fixations: npt.NDArray[np.float64]
+    sha256: str
+    xxh3: tuple[str, ...]
+    spec: CacheSpec
 
 
-def load_plugin(codec: str) -> ModuleType:
-    """Register lz4 and zstd with HDF5, which importing the plugin does."""
-    try:
-        return import_module("hdf5plugin")
-    except ImportError as error:
-        raise CacheError(
-            f"codec {codec} needs the package hdf5plugin; install it, or render with --codec gzip"
-        ) from error
+def stored_digests(parts: Iterable[bytes]) -> tuple[str, tuple[str, ...]]:
+    """SHA-256 of all of an item's stored parts, and XXH3 of each; see the format text."""
+    whole = hashlib.sha256()
+    each = []
+    for part in parts:
+        whole.update(part)
+        each.append(quick_digest(part))
+    return whole.hexdigest(), tuple(each)
+
+
+def quick_digest(part: bytes) -> str:
+    """XXH3 of one part, 16 hexadecimal digits: finds any damage, but no forgery."""
+    return xxhash.xxh3_64_hexdigest(part)

@@ -1,10 +1,10 @@
 """Write a cache, whole or not at all."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,21 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from gazetools.cache.codecs import CODECS
+from gazetools.cache.disk import Disk, digest_around
+from gazetools.cache.encoding import encode
+from gazetools.cache.index import index_bytes
 from gazetools.cache.layout import (
-    FIXATION_COLUMNS,
     FORMAT,
     LIBVER,
+    LIST_ROWS,
     VERSION,
     CacheSpec,
+    Encoded,
     Item,
     Record,
-    item_digest,
-    load_plugin,
 )
+from gazetools.cache.structure import examine, picture_extents
 from gazetools.errors import CacheError
 from gazetools.files import DeafFile, replacing, uninterrupted
 
@@ -33,75 +37,91 @@ class CacheWriter:
     def __init__(self, disk: DeafFile, file: h5py.File, spec: CacheSpec, count: int) -> None:
         self._disk, self._file, self._spec, self._count = disk, file, spec, count
         self._items: list[Item] = []
+        self._names: set[str] = set()
         self._png = bytearray()
         self._fixations: list[npt.NDArray[np.float64]] = []
         self._rows = 0
-        for name, shape in spec.shapes().items():
-            file.create_dataset(
+        self._datasets = {
+            name: file.create_dataset(
                 name,
                 shape=(count, *shape),
                 chunks=(1, *shape),
                 dtype="u1",
                 fletcher32=True,
                 **_compression(spec.codec),
-            )
+            ).id
+            for name, shape in spec.shapes().items()
+        }
 
-    def add(self, record: Record) -> None:
-        """Write the next item."""
-        position, pictures = len(self._items), record.pictures()
-        for name, shape in self._spec.shapes().items():
-            array = pictures[name]
-            if array.shape != shape or array.dtype != np.uint8:
-                raise CacheError(
-                    f"item {record.name!r}: {name} is {array.dtype}{array.shape}, "
-                    f"expected uint8{shape}"
-                )
-            with uninterrupted():
-                self._file[name][position] = array
-        self._disk.check()
-        fixations = np.ascontiguousarray(record.fixations, np.float64)
-        if fixations.shape[1:] != (len(FIXATION_COLUMNS),):
+    def add(self, item: Record | Encoded) -> None:
+        """Write the next item; one that is encoded already is only copied."""
+        encoded = item if isinstance(item, Encoded) else encode(item, self._spec)
+        if encoded.spec != self._spec:
             raise CacheError(
-                f"item {record.name!r}: fixations are {fixations.shape}, expected (n, "
-                f"{len(FIXATION_COLUMNS)}): {', '.join(FIXATION_COLUMNS)}"
+                f"item {encoded.name!r} was encoded for {encoded.spec}, this cache has {self._spec}"
             )
+        if encoded.name in self._names:
+            raise CacheError(f"item {encoded.name!r} is there already; names must differ")
+        position = len(self._items)
+        if position == self._count:
+            raise CacheError(f"item {encoded.name!r} is one more than the {self._count} announced")
+        with uninterrupted():
+            for name, dataset in self._datasets.items():
+                at = (position, *(0 for _ in self._spec.shapes()[name]))
+                dataset.write_direct_chunk(at, encoded.chunks[name])
+        self._disk.check()
+        self._names.add(encoded.name)
         self._items.append(
             Item(
-                name=record.name,
-                split=record.split,
-                width=record.width,
-                height=record.height,
-                has_mask=record.mask is not None,
-                mask_png=(len(self._png), len(record.mask_png)),
-                fixations=(self._rows, len(fixations)),
-                sha256=item_digest(pictures, record.mask_png, fixations),
+                name=encoded.name,
+                split=encoded.split,
+                width=encoded.width,
+                height=encoded.height,
+                has_mask=encoded.has_mask,
+                made_from=encoded.made_from,
+                mask_png=(len(self._png), len(encoded.mask_png)),
+                fixations=(self._rows, len(encoded.fixations)),
+                sha256=encoded.sha256,
+                xxh3=encoded.xxh3,
             )
         )
-        self._png += record.mask_png
-        self._fixations.append(fixations)
-        self._rows += len(fixations)
+        self._png += encoded.mask_png
+        self._fixations.append(encoded.fixations)
+        self._rows += len(encoded.fixations)
 
     def finish(self) -> None:
         """Write the lists and the index; every announced item must have been added."""
         if len(self._items) != self._count:
             raise CacheError(f"{len(self._items)} items written, {self._count} announced")
-        index = json.dumps([asdict(item) for item in self._items], ensure_ascii=False)
-        self._write_list("mask_png", np.frombuffer(bytes(self._png), np.uint8), 1 << 16)
-        self._write_list("fixations", np.concatenate(self._fixations), 1 << 11)
-        self._write_list("index", np.frombuffer(index.encode(), np.uint8), 1 << 16)
+        self._write_list("mask_png", np.frombuffer(bytes(self._png), np.uint8))
+        self._write_list("fixations", np.concatenate(self._fixations))
+        self._write_list("index", np.frombuffer(index_bytes(self._items), np.uint8))
 
-    def _write_list(self, name: str, values: npt.NDArray[Any], rows: int) -> None:
-        chunk = (max(1, min(rows, len(values))), *values.shape[1:])
+    def _write_list(self, name: str, values: npt.NDArray[Any]) -> None:
+        chunk = (max(1, min(LIST_ROWS[name], len(values))), *values.shape[1:])
         self._file.create_dataset(
             name, data=values, chunks=chunk, maxshape=(None, *values.shape[1:]), fletcher32=True
         )
 
 
 def _compression(codec: str) -> dict[str, Any]:
-    if codec in ("lz4", "zstd"):
-        plugin = load_plugin(codec)
-        return dict(plugin.LZ4() if codec == "lz4" else plugin.Zstd(clevel=3))
-    return {"compression": "gzip", "compression_opts": 1} if codec == "gzip" else {}
+    """Options of create_dataset.
+
+    The filters of lz4 and zstd are never run here, but HDF5 writes their names, and so other
+    bytes, where it knows them: so it always does.
+    """
+    if codec == "none":
+        return {}
+    if codec == "gzip":
+        return {"compression": "gzip", "compression_opts": CODECS[codec].parameters[0]}
+    try:
+        import_module("hdf5plugin")
+    except ImportError as error:
+        raise CacheError(
+            f"codec {codec} needs the package hdf5plugin; install it, or render with --codec gzip"
+        ) from error
+    chosen = CODECS[codec]
+    return {"compression": chosen.filter_id, "compression_opts": chosen.parameters}
 
 
 @contextmanager
@@ -113,13 +133,17 @@ def create_cache(
     recipe: Mapping[str, Any],
     sources: Mapping[str, Any],
     overwrite: bool = False,
+    durable: bool = True,
 ) -> Iterator[CacheWriter]:
     """Yield a writer for a new cache of `count` items; the file appears when the block ends.
+
+    `durable=False` leaves it to the system when the bytes reach the disk: for files that are
+    soon read again and can be made again.
 
     Raises
     ------
     CacheError
-        An item has a wrong shape, or fewer than `count` were added.
+        An item has a wrong shape, or not just `count` were added.
     OutputError
         The file exists already or the disk refuses it; nothing is left behind.
     """
@@ -131,7 +155,7 @@ def create_cache(
         "recipe": json.dumps(recipe, sort_keys=True),
         "sources": json.dumps(sources, sort_keys=True),
     }
-    with replacing(path, overwrite=overwrite) as temporary:
+    with replacing(path, overwrite=overwrite, durable=durable) as temporary:
         with DeafFile(temporary) as disk:
             with _hdf5_on(disk) as file:
                 with uninterrupted():
@@ -143,9 +167,7 @@ def create_cache(
                 with uninterrupted():
                     writer.finish()
             disk.check()
-        with temporary.open("rb+") as closed:
-            seal = hashlib.file_digest(closed, "sha256").digest()
-            closed.write(seal)
+        seal(temporary)
 
 
 @contextmanager
@@ -157,3 +179,17 @@ def _hdf5_on(disk: DeafFile) -> Iterator[h5py.File]:
     finally:
         with uninterrupted():
             file.close()
+
+
+def seal(path: Path) -> None:
+    """Append to a finished file the digest of all that no item's digest covers."""
+    disk = Disk(path)
+    try:
+        length = disk.size()
+        with h5py.File(path, "r") as file:
+            chunks = examine(path, file, length).chunks
+        digest = digest_around(disk, length, picture_extents(chunks))
+    finally:
+        disk.close()
+    with path.open("ab") as closed:
+        closed.write(digest)

@@ -1,6 +1,6 @@
 """Exports to fixations: what to do, doing it in memory or to files, and what was done."""
 
-from gazetools.ingestion.reading import Progress, ingest
+from gazetools.ingestion.reading import ingest
 from gazetools.ingestion.spec import EVENT_SOURCES, Ingested, IngestSpec, IngestSummary
 from gazetools.ingestion.writing import ingest_to
 
@@ -9,7 +9,6 @@ __all__ = [
     "IngestSpec",
     "IngestSummary",
     "Ingested",
-    "Progress",
     "ingest",
     "ingest_to",
 ]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,15 @@ class IngestSpec:
                 "mapping": mapping.name if mapping is not None else None,
             }
         }
+
+    def resolved(self) -> "IngestSpec":
+        """Return the same with absolute paths, for workers that run elsewhere."""
+        stimuli, images, mapping = (
+            path.resolve() if path is not None else None
+            for path in (self.stimuli, self.images, self.reading.mapping)
+        )
+        reading = replace(self.reading, mapping=mapping)
+        return replace(self, stimuli=stimuli, images=images, reading=reading)
 
     def display_px(self) -> tuple[int, int] | None:
         """Width and height of the display in px, if they were given."""

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from gazetools import tables
 from gazetools.errors import OutputError
 from gazetools.files import check_output
-from gazetools.ingestion.reading import Progress, ingest
+from gazetools.ingestion.reading import ingest
+from gazetools.ingestion.side_by_side import ingest_side_by_side
 from gazetools.ingestion.spec import IngestSpec, IngestSummary
-from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
+from gazetools.progress import Progress, unseen
+from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES
+from gazetools.workers import Workers
 
 _OTHER_FORMATS = {".csv", ".tsv", ".txt", ".xls", ".xlsx", ".json", ".h5"}
 
@@ -23,7 +25,8 @@ def ingest_to(
     saccades: Path | None = None,
     blinks: Path | None = None,
     spec: IngestSpec | None = None,
-    progress: Progress = lambda done, total, name: None,
+    workers: Workers | None = None,
+    progress: Progress = unseen,
     overwrite: bool = False,
 ) -> IngestSummary:
     """Read exports and write their tables as Parquet, with what they were made from.
@@ -37,6 +40,9 @@ def ingest_to(
         What to write; all but fixations only if they are named.
     spec, progress
         As for :func:`ingest`.
+    workers : Workers, optional
+        Processes, or a Dask cluster, that each read one export at a time; by default all are
+        read by this process.
 
     Raises
     ------
@@ -46,37 +52,42 @@ def ingest_to(
     GazeToolsError
         As for :func:`ingest`.
     """
-    events = {"saccades": saccades, "blinks": blinks}
-    outputs = {"fixations": fixations, "samples": samples, **events}
+    spec, workers = spec or IngestSpec(), workers or Workers(1)
+    named = {"fixations": fixations, "samples": samples, "saccades": saccades, "blinks": blinks}
+    outputs = {name: path for name, path in named.items() if path is not None}
     _check_outputs(paths, outputs, overwrite=overwrite)
-    keep = [name for name, path in events.items() if path is not None]
+    keep = [name for name in ("saccades", "blinks") if name in outputs]
     with ExitStack() as renamed_last:
         sink = None
         if samples is not None:
             sink = renamed_last.enter_context(tables.writing(samples, SAMPLES, overwrite=overwrite))
-        ingested = ingest(
-            paths, spec, progress, keep=keep, sink=sink.add if sink is not None else None
-        )
+        if len(paths) == 1 or workers == Workers(1):
+            add = sink.add if sink is not None else None
+            ingested = ingest(paths, spec, progress, keep=keep, sink=add)
+        else:
+            ingested = ingest_side_by_side(paths, spec, workers, progress, keep=keep, sink=sink)
         if sink is not None:
             sink.close(ingested.provenance)
-        todo: list[tuple[Any, Path, Schema]] = [(ingested.fixations, fixations, FIXATIONS)]
-        if saccades is not None:
-            todo.append((ingested.saccades, saccades, SACCADES))
-        if blinks is not None:
-            todo.append((ingested.blinks, blinks, BLINKS))
-        tables.write_tables(todo, provenance=ingested.provenance, overwrite=overwrite)
+        found = [
+            (table, outputs[name], schema)
+            for name, table, schema in (
+                ("fixations", ingested.fixations, FIXATIONS),
+                ("saccades", ingested.saccades, SACCADES),
+                ("blinks", ingested.blinks, BLINKS),
+            )
+            if name in outputs
+        ]
+        tables.write_tables(found, provenance=ingested.provenance, overwrite=overwrite)
     return ingested.summary
 
 
 def _check_outputs(
-    exports: Sequence[Path], outputs: Mapping[str, Path | None], *, overwrite: bool
+    exports: Sequence[Path], outputs: Mapping[str, Path], *, overwrite: bool
 ) -> None:
     """Refuse before the work what would be refused after it."""
     sources = {path.resolve() for path in exports}
     named: dict[Path, str] = {}
     for what, path in outputs.items():
-        if path is None:
-            continue
         if path.resolve() in sources:
             raise OutputError(f"{path}: is an export that is read; name another output")
         if path.suffix.lower() in _OTHER_FORMATS:

@@ -15,13 +15,13 @@ from gazetools import events, readers
 from gazetools.errors import FormatError
 from gazetools.inspection.unknown import Unknown, look_at_unknown
 from gazetools.readers import Reader, ReadOptions, Recording, generic
+from gazetools.readers.building import EYES
 from gazetools.readers.opening import encoding_of, read_head, read_head_bytes
 from gazetools.timeline import sample_interval_us
 
 _DECIMAL_COMMA = re.compile(r'(?:^|[\t;])"?-?\d+,\d+"?(?=[\t;\r\n]|$)', re.MULTILINE)
 _DECIMAL_POINT = re.compile(r'(?:^|[\t;, |])"?-?\d+\.\d+"?(?=[\t;, |\r\n]|$)', re.MULTILINE)
 _MAGICS = {b"\x1f\x8b": "gz", b"PK\x03\x04": "zip"}
-_EYES = ("left", "right")
 _SHOWN = 3
 
 
@@ -234,7 +234,7 @@ class _Facts:
         if len(samples) > 1:
             self._intervals.append((sample_interval_us(time_us), len(samples)))
         self._eye_positions |= events.knows_eyes(samples)
-        for eye in _EYES:
+        for eye in EYES:
             gaze = samples.reindex(columns=[f"{eye}_x_px", f"{eye}_x_mm"])
             pupil = samples.reindex(columns=[f"{eye}_pupil_mm", f"{eye}_pupil"])
             self._eyes |= {eye} if gaze.notna().any(axis=None) else set()
@@ -253,7 +253,7 @@ class _Facts:
             duration_s=self._duration_s(),
             measured_hz=self._measured_hz(),
             stated_hz=last.fixed_rate_hz,
-            eyes=tuple(eye for eye in _EYES if eye in self._eyes),
+            eyes=tuple(eye for eye in EYES if eye in self._eyes),
             eye_positions=self._eye_positions,
             pupils=self._pupils,
             vendor_events={what: count for what, count in self._events.items() if count},

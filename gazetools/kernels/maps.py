@@ -1,11 +1,19 @@
 """Compiled loops of distance maps: all nested levels of a track in one walk over its tiles.
 
 A track of n fixations is n *primitives*: the point it starts from, then the segment to each
-further fixation. A segment is kept by its midpoint (cx, cy), direction (ex, ey) and half
-length h, so that the squared distance of a point needs neither division nor branch; a point
-is a segment with h = 0. Every level of a track is a beginning of its primitives, so one walk
-over them serves all levels. In each tile, only primitives that can be the nearest somewhere
-in it are looked at: the cost hardly grows with the number of fixations.
+further fixation. Every level of a track is a beginning of its primitives, so one walk over
+them serves all levels. A map value falls with the *cost* of a pixel, the least over the
+primitives of squared distance (linear decay: distance), scaled, plus an offset; widths and
+weights of maps are in the primitives, so that the value is exp(-cost), or 1 - cost.
+
+Most primitives are the nearest nowhere in a given tile of 8 x 32 pixels, and are left out there:
+see :mod:`gazetools.kernels.culling`. The same is done before with blocks of 4 x 4 tiles, so that
+few primitives reach the tiles. What a level adds no primitive to is copied from the level in it,
+what is far from all is 0; the rest is plain arithmetic, and no cutoff enters it.
+
+For numba to turn the inner loops into vector instructions, they run over contiguous float32
+rows whose length it does not know (short loops of known length are unrolled instead), touch
+few arrays, and hold no conversion. Without `fastmath`, results are the same on every machine.
 """
 
 from typing import Any
@@ -14,92 +22,105 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from gazetools.kernels.culling import keep_near
+
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Scalar = Any
 """A float32: numba cares, the type checker cannot."""
 
 TILE_ROWS = 8
-TILE_COLUMNS = 16
-# beyond this exponent a map is below 3e-9: no value that is stored can show it
-FAR = np.float32(20.0)
+TILE_COLUMNS = 32
+TILES = 4
+"""Tiles along either side of a block."""
+LANES = 16
+"""Cells are looked at so many at a time."""
+
+# ---------------------------------------------------------------- one track as primitives
 
 
 @njit(cache=True, nogil=True)
-def squared_distance(primitive: Float32, x: Scalar, y: float) -> Scalar:
-    """Squared distance of (x, y) to a primitive (cx, cy, ex, ey, h, ...)."""
-    dx = x - primitive[0]
-    dy = y - primitive[1]
-    along = abs(dx * primitive[2] + dy * primitive[3]) - primitive[4]
-    across = dy * primitive[2] - dx * primitive[3]
-    along = max(along, np.float32(0.0))
-    return along * along + across * across
-
-
-@njit(cache=True, nogil=True)
-def bound_costs(
-    primitives: Float32,
-    begin: int,
-    end: int,
-    x: Scalar,
-    y: Scalar,
-    radius: Scalar,
+def make_primitives(
+    x: Float64,
+    y: Float64,
+    share: Float64,
+    joined: bool,
     linear: bool,
-    near: Float32,
-    bound: Scalar,
-) -> Scalar:
-    """Bound the cost of primitives over a disc; return the smallest upper bound.
+    weighted: bool,
+    widened: bool,
+    sigma: float,
+) -> Float64:
+    """Return rows of (cx, cy, ex, ey, half, offset) of the fixations in nested order.
 
-    `near[j]` becomes the least cost that primitive j can have within `radius` of (x, y).
+    A primitive has its midpoint at c, direction and scale e, and scaled half length; a point
+    has half = 0. `share` is a fixation's duration over the longest; a segment has that of its
+    longer end, and it scales the height of a map if `weighted`, the square of its width if
+    `widened`.
     """
-    for j in range(begin, end):
-        distance = np.sqrt(squared_distance(primitives[j], x, y))
-        low = max(distance - radius, np.float32(0.0))
-        high = distance + radius
-        if not linear:
-            low *= low
-            high *= high
-        near[j] = low * primitives[j, 5] + primitives[j, 6]
-        bound = min(bound, high * primitives[j, 5] + primitives[j, 6])
-    return bound
+    primitives = np.empty((len(x), 6))
+    for i in range(len(x)):
+        j = max(i - 1, 0) if joined else i
+        strength = max(share[i], share[j])
+        height = strength if weighted else 1.0
+        width = sigma * np.sqrt(strength) if widened else sigma
+        scale = height / width if linear else np.sqrt(0.5) / width
+        length = np.hypot(x[i] - x[j], y[i] - y[j])
+        primitives[i, 0] = (x[i] + x[j]) / 2
+        primitives[i, 1] = (y[i] + y[j]) / 2
+        primitives[i, 2] = scale * (x[i] - x[j]) / length if length > 0 else scale
+        primitives[i, 3] = scale * (y[i] - y[j]) / length if length > 0 else 0.0
+        primitives[i, 4] = scale * length / 2
+        primitives[i, 5] = 1.0 - height if linear else -np.log(height)
+    return primitives
+
+
+# ---------------------------------------------------------------- one tile
 
 
 @njit(cache=True, nogil=True)
 def lower_tile(
-    tile: Float32, primitive: Float32, x: Float32, y0: Scalar, step_y: Scalar, linear: bool
+    tile: Float32,
+    primitives: Float32,
+    picked: Integers,
+    ramp: Float32,
+    x0: Scalar,
+    y0: Scalar,
+    step_y: Scalar,
+    linear: bool,
 ) -> None:
-    """Lower the costs of a tile to those of one primitive where they are smaller.
-
-    Cost is scale * D**2 + offset, or scale * D + offset if `linear`.
-    """
-    cx, cy, ex, ey = primitive[0], primitive[1], primitive[2], primitive[3]
-    half, scale, offset = primitive[4], primitive[5], primitive[6]
+    """Lower the costs of a tile to those of the picked primitives where they are smaller."""
     zero = np.float32(0.0)
-    for row in range(tile.shape[0]):
-        dy = y0 + np.float32(row) * step_y - cy
-        line = tile[row]
-        for column in range(tile.shape[1]):
-            dx = x[column] - cx
-            along = max(abs(dx * ex + dy * ey) - half, zero)
-            across = dy * ex - dx * ey
-            cost = along * along + across * across
-            if linear:
-                cost = np.sqrt(cost)
-            line[column] = min(line[column], cost * scale + offset)
+    for j in picked:
+        ex, ey = primitives[j, 2], primitives[j, 3]
+        half, offset = primitives[j, 4], primitives[j, 5]
+        dx, dy = x0 - primitives[j, 0], y0 - primitives[j, 1]
+        for row in range(tile.shape[0]):
+            down = dy + np.float32(row) * step_y
+            row_along = dx * ex + down * ey
+            row_across = down * ex - dx * ey
+            line = tile[row]
+            for column in range(tile.shape[1]):
+                along = max(abs(ramp[column] * ex + row_along) - half, zero)
+                across = row_across - ramp[column] * ey
+                cost = along * along + across * across
+                if linear:
+                    cost = np.sqrt(cost)
+                line[column] = min(line[column], cost + offset)
 
 
 @njit(cache=True, nogil=True)
 def gaussian_value(cost: Scalar) -> Scalar:
-    """exp(-cost) for cost >= 0, within 2e-6: a polynomial, as exp itself does not vectorise."""
-    x = min(cost, np.float32(20.0)) * np.float32(-1.0 / 32.0)
-    value = np.float32(1.0 / 720.0)
-    value = value * x + np.float32(1.0 / 120.0)
-    value = value * x + np.float32(1.0 / 24.0)
-    value = value * x + np.float32(1.0 / 6.0)
-    value = value * x + np.float32(0.5)
+    """exp(-cost) for cost >= 0, within 2e-6: a polynomial, as exp itself does not vectorise.
+
+    The 16th power of a fit to exp(-cost / 16), least in its largest error.
+    """
+    x = min(cost, np.float32(16.0)) * np.float32(1 / 16)
+    value = np.float32(0.03588895) * x - np.float32(0.16536768)
+    value = value * x + np.float32(0.49989807)
+    value = value * x - np.float32(0.99999786)
     value = value * x + np.float32(1.0)
-    value = value * x + np.float32(1.0)
-    value *= value
     value *= value
     value *= value
     value *= value
@@ -117,68 +138,219 @@ def store_tile(
     rounding: Scalar,
 ) -> None:
     """Turn costs into map values and store them as `gain` * value + `rounding`."""
-    rows = min(tile.shape[0], out.shape[0] - row0)
+    zero, one = np.float32(0.0), np.float32(1.0)
     columns = min(tile.shape[1], out.shape[1] - column0)
-    for row in range(rows):
+    for row in range(min(tile.shape[0], out.shape[0] - row0)):
         line = tile[row]
-        target = out[row0 + row]
+        target = out[row0 + row, column0 : column0 + columns]
         for column in range(columns):
             cost = line[column]
-            value = max(-cost, np.float32(0.0)) if linear else gaussian_value(cost)
-            target[column0 + column] = value * gain + rounding
+            value = max(one - cost, zero) if linear else gaussian_value(cost)
+            target[column] = value * gain + rounding
+
+
+@njit(cache=True, nogil=True)
+def copy_tile(
+    source: NDArray[np.generic], out: NDArray[np.generic], row0: int, column0: int
+) -> None:
+    """Copy a tile from one level to another."""
+    columns = min(TILE_COLUMNS, out.shape[1] - column0)
+    for row in range(row0, min(row0 + TILE_ROWS, out.shape[0])):
+        line = source[row, column0 : column0 + columns]
+        target = out[row, column0 : column0 + columns]
+        for column in range(columns):
+            target[column] = line[column]
+
+
+# ---------------------------------------------------------------- all tiles, levels, tracks
+
+
+@njit(cache=True, nogil=True)
+def centres(
+    height: int, width: int, rows: int, columns: int, step_x: float, step_y: float
+) -> tuple[Float32, Float32]:
+    """Centres of the cells of a grid, row by row; the last is repeated to fill the lanes."""
+    across = -(-width // columns)
+    cells = across * -(-height // rows)
+    x = np.empty(-(-cells // LANES) * LANES, np.float32)
+    y = np.empty_like(x)
+    for lane in range(len(x)):
+        cell = min(lane, cells - 1)
+        x[lane] = (cell % across + 0.5) * columns * step_x
+        y[lane] = (cell // across + 0.5) * rows * step_y
+    return x, y
 
 
 @njit(cache=True, nogil=True)
 def distance_maps(
-    primitives: Float32,
+    primitives: Float64,
     counts: Integers,
-    step_x: Scalar,
-    step_y: Scalar,
+    step_x: float,
+    step_y: float,
     linear: bool,
-    gain: Scalar,
-    rounding: Scalar,
+    ceiling: float,
+    gain: float,
+    rounding: float,
     out: NDArray[np.generic],
 ) -> None:
     """Render all levels of one track.
 
     Parameters
     ----------
-    primitives : float32 (n, 7)
-        cx, cy, ex, ey, h, scale, offset; in the units of the steps.
+    primitives : float64 (n, 6)
+        Of :func:`make_primitives`, in the units of the steps.
     counts : int64 (L,)
         Primitives of each level, not increasing.
-    step_x, step_y : float32
+    step_x, step_y : float
         Size of a pixel; pixel (row, column) has its centre at ((column + .5) * step_x, ...).
     linear : bool
-        Whether the cost is linear in distance (value = -cost, at least 0) or quadratic
+        Whether a cost is a distance (value = 1 - cost, at least 0) or the square of one
         (value = exp(-cost)).
-    gain, rounding : float32
+    ceiling : float
+        A cost from which on a value is stored as 0.
+    gain, rounding : float
         What is stored is gain * value + rounding: 1 and 0 for float32, 255 and .5 for uint8.
     out : (L, H, W), written in place
     """
     levels, height, width = out.shape
+    rows, columns = TILES * TILE_ROWS, TILES * TILE_COLUMNS
+    tile_x, tile_y = centres(rows, columns, TILE_ROWS, TILE_COLUMNS, step_x, step_y)
+    block_x, block_y = centres(height, width, rows, columns, step_x, step_y)
+    half_x = np.float32((TILE_COLUMNS - 1) / 2 * step_x)
+    half_y = np.float32((TILE_ROWS - 1) / 2 * step_y)
+    far = np.float32(ceiling)
+    in_block = np.empty((len(primitives), len(block_x)), np.bool_)
+    in_tile = np.empty((len(primitives), len(tile_x)), np.bool_)
+    keep_near(
+        primitives.astype(np.float32),
+        counts,
+        block_x,
+        block_y,
+        np.float32((columns - 1) / 2 * step_x),
+        np.float32((rows - 1) / 2 * step_y),
+        linear,
+        far,
+        in_block,
+    )
+    near = np.empty(primitives.shape, np.float32)
+    ends = np.empty_like(counts)
+    picked = np.empty(len(primitives), np.int64)
     tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
-    ramp = np.arange(TILE_COLUMNS).astype(np.float32) * step_x
-    near = np.empty(len(primitives), np.float32)
-    half_x = np.float32(0.5 * (TILE_COLUMNS - 1)) * step_x
-    half_y = np.float32(0.5 * (TILE_ROWS - 1)) * step_y
-    radius = np.sqrt(half_x * half_x + half_y * half_y)
-    for row0 in range(0, height, TILE_ROWS):
-        y0 = np.float32(row0 + 0.5) * step_y
-        for column0 in range(0, width, TILE_COLUMNS):
-            x0 = np.float32(column0 + 0.5) * step_x
-            x = ramp + x0
+    ramp = (np.arange(TILE_COLUMNS) * step_x).astype(np.float32)
+    out[:] = 0
+    for block in range(-(-height // rows) * -(-width // columns)):
+        top = block // -(-width // columns) * rows
+        left = block % -(-width // columns) * columns
+        take_block(primitives, counts, in_block[:, block], left * step_x, top * step_y, near, ends)
+        keep_near(near, ends, tile_x, tile_y, half_x, half_y, linear, far, in_tile)
+        for cell in range(TILES * TILES):
+            row0 = top + cell // TILES * TILE_ROWS
+            column0 = left + cell % TILES * TILE_COLUMNS
+            if row0 >= height or column0 >= width:
+                continue
+            x0, y0 = tile_x[cell] - half_x, tile_y[cell] - half_y
             tile[:] = np.inf
-            bound = np.float32(np.inf)
             begin = 0
+            touched = False
             for level in range(levels - 1, -1, -1):
-                end = counts[level]
-                bound = bound_costs(
-                    primitives, begin, end, x0 + half_x, y0 + half_y, radius, linear, near, bound
-                )
-                limit = bound if linear else min(bound, FAR)
-                for j in range(begin, end):
-                    if near[j] <= limit:
-                        lower_tile(tile, primitives[j], x, y0, step_y, linear)
-                store_tile(tile, out[level], row0, column0, linear, gain, rounding)
-                begin = end
+                many = 0
+                for j in range(begin, ends[level]):
+                    picked[many] = j
+                    many += int(in_tile[j, cell])
+                begin = ends[level]
+                if many > 0:
+                    lower_tile(tile, near, picked[:many], ramp, x0, y0, np.float32(step_y), linear)
+                    store_tile(
+                        tile,
+                        out[level],
+                        row0,
+                        column0,
+                        linear,
+                        np.float32(gain),
+                        np.float32(rounding),
+                    )
+                elif touched:
+                    copy_tile(out[level + 1], out[level], row0, column0)
+                touched = touched or many > 0
+
+
+@njit(cache=True, nogil=True)
+def take_block(
+    primitives: Float64,
+    counts: Integers,
+    kept: Flags,
+    left: float,
+    top: float,
+    near: Float32,
+    ends: Integers,
+) -> None:
+    """Copy the primitives kept in a block, measured from its corner; count them by level."""
+    many = 0
+    begin = 0
+    for level in range(len(counts) - 1, -1, -1):
+        for j in range(begin, counts[level]):
+            if kept[j]:
+                near[many, 0] = primitives[j, 0] - left
+                near[many, 1] = primitives[j, 1] - top
+                for k in range(2, primitives.shape[1]):
+                    near[many, k] = primitives[j, k]
+                many += 1
+        ends[level] = many
+        begin = counts[level]
+
+
+@njit(cache=True, nogil=True)
+def render_tracks(
+    first: int,
+    last: int,
+    x: Float64,
+    y: Float64,
+    duration_ms: Float64,
+    starts: Integers,
+    counts: Integers,
+    units: Float64,
+    joined: bool,
+    linear: bool,
+    weighted: bool,
+    widened: bool,
+    sigma: float,
+    ceiling: float,
+    gain: float,
+    rounding: float,
+    out: NDArray[np.generic],
+) -> None:
+    """Render tracks `first` to `last`, less one, of a batch.
+
+    Parameters
+    ----------
+    x, y, duration_ms : float64 (N,)
+        Fixations of all tracks, each track in nested order; shares of the image.
+    starts : int64 (m + 1,)
+        Where each track begins.
+    counts : int64 (m, L)
+    units : float64 (m, 2)
+        Width and height of each image in the unit of sigma.
+    out : (m, L, H, W), written in place
+        Each image depends on its own track only, in whatever order and thread they are drawn.
+
+    For the other parameters see :func:`make_primitives` and :func:`distance_maps`.
+    """
+    height, width = out.shape[2:]
+    for i in range(first, last):
+        own = slice(starts[i], starts[i + 1])
+        wide, high = units[i]
+        share = duration_ms[own] / duration_ms[own].max()
+        primitives = make_primitives(
+            x[own] * wide, y[own] * high, share, joined, linear, weighted, widened, sigma
+        )
+        distance_maps(
+            primitives,
+            counts[i],
+            wide / width,
+            high / height,
+            linear,
+            ceiling,
+            gain,
+            rounding,
+            out[i],
+        )

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gazetools import readers
-from gazetools.errors import FormatError, OutputError, SchemaError
+from gazetools.errors import FormatError, GeometryError, OutputError, SchemaError
 from gazetools.files import check_output, file_sha256
 from gazetools.images import image_stem, list_images
 from gazetools.ingestion import IngestSpec
@@ -169,7 +169,8 @@ def check(
             rows += _rows(last, evidence, limits)
             in_mask.append(evidence.fixations[["order", "in_mask"]].dropna())
         progress(done, len(paths), path.name)
-    locate.expect_use()
+    if locate.unused():
+        raise GeometryError(locate.unused())
     provenance = {
         "sources": [path.name for path in paths],
         "sha256": [file_sha256(path) if path.is_file() else None for path in paths],

@@ -1,0 +1,124 @@
+"""Time the way from tracks to a finished cache file, codec by codec, beside a loop over scipy.
+
+    python examples/bench_cache.py
+    python examples/bench_cache.py --fixations fixations.parquet --items 10000 --json
+
+Four levels of 224 x 224 as uint8. Threads render items, compress, checksum and digest them; one
+writes. The file is complete in the end: fsynced, sealed, renamed, and verified after the clock
+has stopped. The other pictures of each item are blank.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bench_render import MAPS, SIZE, TRACKS, real_tracks, synthetic_tracks, with_scipy
+
+from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode, open_cache
+from gazetools.maps import track_maps
+
+AHEAD = 64
+SCIPY_ITEMS = 50
+
+
+IMAGE, PLANE = np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)
+
+
+def item_of(number, track, spec):
+    maps = track_maps(track, TRACKS, MAPS, SIZE, as_uint8=True)
+    rows = np.zeros((len(track.x), 5))
+    rows[:, 0], rows[:, 1], rows[:, 3] = track.x, track.y, track.duration_ms
+    name = f"item{number:06d}"
+    return encode(Record(name, "train", SIZE[1], SIZE[0], IMAGE, maps, PLANE, PLANE, rows), spec)
+
+
+def write_cache(path, tracks, codec, threads):
+    """Render and write; return seconds."""
+    spec = CacheSpec(TRACKS.levels, *SIZE, codec)
+    begin = time.perf_counter()
+    with create_cache(path, spec, len(tracks), recipe={}, sources={}, overwrite=True) as writer:
+        for item in in_order(len(tracks), lambda n: item_of(n, tracks[n], spec), threads):
+            writer.add(item)
+    return time.perf_counter() - begin
+
+
+def in_order(count, work, threads):
+    """Results of work(0), work(1) ..., made ahead by threads, but not by much."""
+    with ThreadPoolExecutor(threads) as pool:
+        under_way = deque()
+        for number in range(count):
+            under_way.append(pool.submit(work, number))
+            if len(under_way) > AHEAD:
+                yield under_way.popleft().result()
+        yield from (future.result() for future in under_way)
+
+
+def verified(path):
+    with open_cache(path) as cache:
+        return sum(1 for _ in cache.verify())
+
+
+def scipy_s(tracks):
+    begin = time.perf_counter()
+    for track in tracks[:SCIPY_ITEMS]:
+        with_scipy(track)
+    return (time.perf_counter() - begin) / SCIPY_ITEMS * len(tracks)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fixations", type=Path, help="Parquet of `gazetools ingest`")
+    parser.add_argument("--items", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--folder", type=Path, help="where to write; by default a temporary one")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    some = (
+        list(real_tracks(options.fixations, 1000))
+        if options.fixations
+        else list(synthetic_tracks(27, 100))
+    )
+    tracks = list(islice(cycle(some), options.items))
+    rows = {}
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
+    try:
+        for codec in CODECS:
+            path = folder / f"{codec}.h5"
+            write_cache(path, tracks[:64], codec, options.threads)  # compile, load
+            seconds = write_cache(path, tracks, codec, options.threads)
+            scipy = scipy_s(tracks)
+            assert verified(path) == len(tracks)
+            rows[codec] = {
+                "seconds": seconds,
+                "items_per_s": len(tracks) / seconds,
+                "megabytes": path.stat().st_size / 1e6,
+                "ratio_scipy_loop": scipy / seconds,
+            }
+            path.unlink()
+    finally:
+        shutil.rmtree(folder)
+    if options.json:
+        print(json.dumps({"items": len(tracks), "threads": options.threads, "codecs": rows}))
+        return
+    print(f"{len(tracks):,} items of 4 maps, {options.threads} threads, to a finished file")
+    for codec, row in rows.items():
+        print(
+            f"{codec:<6}{row['seconds']:8.2f} s{row['items_per_s']:9.0f} items/s"
+            f"{row['megabytes']:9.0f} MB   {row['ratio_scipy_loop']:.0f}x scipy, one thread"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Which fixations, image and reference mask belong together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gazetools.errors import FormatError, GeometryError, SchemaError
+from gazetools.images import image_stem, list_images
+from gazetools.rendering.spec import RenderSummary
+from gazetools.splits import SplitSpec, read_lists
+from gazetools.tables import FIXATIONS, read_table, validate_fixations
+
+Float64 = npt.NDArray[np.float64]
+
+_PRESENTATION = ["subject", "recording", "trial"]
+_ROWS = ["x_im", "y_im", "onset_ms", "duration_ms", "track"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one item comes from.
+
+    Attributes
+    ----------
+    name : str
+    image : Path
+    mask : Path or None
+    gaze : ndarray of float64, shape (n, 5)
+        x_im, y_im, onset_ms, duration_ms, track (from 0: one for each presentation, whoever
+        looked, however often); ordered by track, then as looked at.
+    said_size : ndarray of float64, shape (n, 2)
+        Width and height of the image as the fixation table says, NaN where it does not; 1 x 1
+        if positions are shares.
+    """
+
+    name: str
+    image: Path
+    mask: Path | None
+    gaze: Float64
+    said_size: Float64
+
+
+def read_fixations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read a table of fixations and what made it."""
+    table, made_by = read_table(path, FIXATIONS)
+    try:
+        return validate_fixations(table), made_by
+    except SchemaError as error:
+        raise SchemaError(f"{path}: {error}") from error
+
+
+def match(
+    table: pd.DataFrame,
+    images: Path,
+    masks: Path | None,
+    split: SplitSpec,
+    summary: RenderSummary,
+) -> list[Source]:
+    """Find every image that was looked at, and every listed test image, ordered by name.
+
+    Raises
+    ------
+    FormatError
+        A folder is missing, or a mask belongs to no image.
+    GeometryError
+        No stimulus has both an image and a fixation on it.
+    """
+    image_of = list_images(images)
+    mask_of = list_images(masks) if masks is not None else {}
+    orphan = next((mask_of[stem] for stem in mask_of if stem not in image_of), None)
+    if orphan is not None:
+        raise FormatError(f"{orphan}: no image of that name in {images}; remove or rename it")
+    placed = _placed(table, summary)
+    looked_at = _gaze_by_image(table[placed])
+    nowhere = set(table.loc[~placed, "stimulus"].dropna()) - set(table.loc[placed, "stimulus"])
+    listed = read_lists(split.files)
+    summary.stimuli_without_position = sorted(nowhere)
+    summary.stimuli_without_image = sorted(set(looked_at) - set(image_of))
+    summary.images_without_gaze = sorted(set(image_of) - set(looked_at))
+    summary.split_names_unknown = sorted(set(listed) - set(image_of))
+    names = set(looked_at) & set(image_of)
+    if not names:
+        raise GeometryError(
+            f"no stimulus with fixations has an image in {images}: stimuli "
+            f"{_some(looked_at) or 'none'}, images {_some(image_of)}; names must match, with or "
+            "without suffix"
+        )
+    for_test = {name for name in summary.images_without_gaze if listed.get(name) == "test"}
+    nothing = np.empty((0, len(_ROWS))), np.empty((0, 2))
+    return [
+        Source(name, image_of[name], mask_of.get(name), *looked_at.get(name, nothing))
+        for name in sorted(names | for_test)
+    ]
+
+
+def _placed(table: pd.DataFrame, summary: RenderSummary) -> pd.Series:
+    """Tell which fixations lie on an image; the others are counted."""
+    known = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & table["stimulus"].notna()
+    x, y = table["x_im"], table["y_im"]
+    off = known & (
+        (x < 0)
+        | (y < 0)
+        | (x >= table["image_width"].astype("Float64").fillna(np.inf))
+        | (y >= table["image_height"].astype("Float64").fillna(np.inf))
+    )
+    summary.fixations_dropped["without a position"] += int((~known).sum())
+    summary.fixations_dropped["off the image"] += int(off.sum())
+    return known & ~off
+
+
+def _gaze_by_image(table: pd.DataFrame) -> dict[str, tuple[Float64, Float64]]:
+    """Part a table into the `gaze` and `said_size` of each image; see :class:`Source`."""
+    names = {stimulus: image_stem(stimulus) for stimulus in table["stimulus"].unique()}
+    table = table.assign(image=table["stimulus"].map(names))
+    table = table.sort_values(["image", *_PRESENTATION, "order"], ignore_index=True)
+    first = ~table.duplicated("image")
+    presentation = (~table.duplicated(["image", *_PRESENTATION])).cumsum()
+    table["track"] = presentation - presentation.where(first).ffill()
+    gaze = table[_ROWS].to_numpy(np.float64)
+    size = table[["image_width", "image_height"]].to_numpy(np.float64, na_value=np.nan)
+    begins = np.flatnonzero(first)
+    parts = zip(np.split(gaze, begins[1:]), np.split(size, begins[1:]), strict=True)
+    return dict(zip(table["image"][first], parts, strict=True)) if len(table) else {}
+
+
+def _some(names: Mapping[str, Any], most: int = 3) -> str:
+    shown = ", ".join(sorted(names)[:most])
+    return f"{shown} ..." if len(names) > most else shown

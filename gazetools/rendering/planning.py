@@ -1,0 +1,178 @@
+"""The first look at every image: what it is, which split it goes to, what makes up its item."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gazetools.errors import FormatError
+from gazetools.files import file_sha256
+from gazetools.images import read_image, read_mask
+from gazetools.rendering.matching import Source
+from gazetools.rendering.spec import RenderSpec, RenderSummary
+from gazetools.splits import assign, difference_hash, group_images, parted_groups
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What the first look at an item's files tells."""
+
+    width: int
+    height: int
+    hash: npt.NDArray[np.uint8]
+    image_sha256: str
+    mask_sha256: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One item that a cache is to hold.
+
+    Attributes
+    ----------
+    name, split : str
+    image : Path
+    mask : Path or None
+    width, height : int
+        Size of the image, px.
+    gaze : ndarray of float64, shape (n, 5)
+        As in :class:`Source`, positions in px of the image.
+    made_from : str
+        SHA-256 of all that decides the item's pictures: two items of equal `made_from` are equal.
+    """
+
+    name: str
+    split: str
+    image: Path
+    mask: Path | None
+    width: int
+    height: int
+    gaze: npt.NDArray[np.float64]
+    made_from: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a cache is to hold: its jobs, ordered by name, and how and from what it is made."""
+
+    jobs: Sequence[Job]
+    spec: RenderSpec
+    recipe: Mapping[str, Any]
+    sources: Mapping[str, str]
+
+
+def scan(source: Source) -> Scan:
+    """Check an item's files against the table before anything is rendered.
+
+    Raises
+    ------
+    FormatError
+        Image or mask cannot be read, or has another size than it should.
+    """
+    image = read_image(source.image)
+    height, width, _ = image.shape
+    for said_width, said_height in np.unique(_said_px(source), axis=0):
+        if (said_width, said_height) != (width, height):
+            raise FormatError(
+                f"{source.image}: is {width} x {height} px, but the fixation table says "
+                f"{said_width:.0f} x {said_height:.0f}; use the images that were shown"
+            )
+    if source.mask is not None:
+        mask_height, mask_width = read_mask(source.mask).shape
+        if (mask_width, mask_height) != (width, height):
+            raise FormatError(
+                f"{source.mask}: is {mask_width} x {mask_height} px, its image {width} x "
+                f"{height}; masks must have the size of their image"
+            )
+    return Scan(
+        width,
+        height,
+        difference_hash(image),
+        file_sha256(source.image),
+        file_sha256(source.mask) if source.mask is not None else "",
+    )
+
+
+def plan_jobs(
+    sources: Sequence[Source], scans: Sequence[Scan], spec: RenderSpec, summary: RenderSummary
+) -> list[Job]:
+    """Choose splits and tell what each item is made from."""
+    splits = _choose_splits(sources, scans, spec, summary)
+    drawing = json.dumps(spec.drawing(), sort_keys=True)
+    return [
+        _job(source, seen, split, drawing)
+        for source, seen, split in zip(sources, scans, splits, strict=True)
+    ]
+
+
+def digests(fixations: Path, scans: Sequence[Scan]) -> dict[str, str]:
+    """Digests of the inputs, for the provenance of the cache."""
+
+    def joined(parts: Iterable[str]) -> str:
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+    return {
+        "fixations": file_sha256(fixations),
+        "images": joined(seen.image_sha256 for seen in scans),
+        "masks": joined(seen.mask_sha256 or "none" for seen in scans),
+    }
+
+
+def _said_px(source: Source) -> npt.NDArray[np.float64]:
+    known = np.isfinite(source.said_size).all(axis=1)
+    shares = (source.said_size == 1).all(axis=1)
+    return np.asarray(source.said_size[known & ~shares])
+
+
+def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
+    shares = (source.said_size == 1).all(axis=1)
+    gaze = source.gaze.copy()
+    gaze[shares, :2] *= (seen.width, seen.height)
+    made_from = hashlib.sha256(
+        "\n".join((drawing, seen.image_sha256, seen.mask_sha256 or "none", "")).encode()
+        + np.ascontiguousarray(gaze, "<f8").tobytes()
+    )
+    return Job(
+        source.name,
+        split,
+        source.image,
+        source.mask,
+        seen.width,
+        seen.height,
+        gaze,
+        made_from.hexdigest(),
+    )
+
+
+def _choose_splits(
+    sources: Sequence[Source], scans: Sequence[Scan], spec: RenderSpec, summary: RenderSummary
+) -> list[str]:
+    names = [source.name for source in sources]
+    hashes = np.stack([seen.hash for seen in scans])
+    groups = group_images(names, hashes, spec.split)
+    splits = assign(names, groups, spec.split)
+    summary.splits.update(splits)
+    summary.largest_group = int(np.bincount(groups).max())
+    summary.parted_groups = parted_groups(names, groups, splits)
+    return splits
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], name: str = "") -> list[str]:
+    """Say what differs between two recipes, such as "tracks.levels was 4, is 2"."""
+    told = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            told += changes(old, new, f"{name}{key}.")
+        elif old != new:
+            told.append(f"{name}{key} was {_shown(old)}, is {_shown(new)}")
+    return told
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value)

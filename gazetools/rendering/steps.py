@@ -1,0 +1,114 @@
+"""The order of the steps: look at the inputs, plan, render what is not there yet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from gazetools.errors import ConfigError, OutputError
+from gazetools.files import locked, sweep_orphans
+from gazetools.progress import Progress, Tally, unseen
+from gazetools.rendering.folder import check_folder, is_folder, make_folder
+from gazetools.rendering.matching import Source, match, read_fixations
+from gazetools.rendering.onefile import check_file, make_file
+from gazetools.rendering.planning import Plan, Scan, digests, plan_jobs, scan
+from gazetools.rendering.running import run
+from gazetools.rendering.shards import ShardTask
+from gazetools.rendering.spec import RenderSpec, RenderSummary
+from gazetools.workers import Workers, on_threads
+
+SHARD_ITEMS = 128
+
+
+def render(
+    fixations: Path,
+    images: Path,
+    masks: Path | None,
+    out: Path,
+    spec: RenderSpec | None = None,
+    *,
+    workers: Workers | None = None,
+    shard_items: int = SHARD_ITEMS,
+    overwrite: bool = False,
+    progress: Progress = unseen,
+) -> RenderSummary:
+    """Render every image that was looked at, and every listed test image, into a cache.
+
+    Whatever stops it, the same call goes on where it stopped, and the result has the bytes of
+    one that was never stopped. A cache that is there already is brought up to date: only what
+    is new in its inputs, or drawn with other settings, is rendered.
+
+    Parameters
+    ----------
+    fixations : Path
+        Parquet of :func:`gazetools.ingestion.ingest`.
+    images, masks : Path
+        Folders; a file belongs to a stimulus of the same name, with or without suffix.
+        Masks are stored for evaluation and never looked at otherwise.
+    out : Path
+        The cache: a file, which appears when all is done, or, if the name has no suffix, a
+        folder of shards.
+    workers : Workers, optional
+    shard_items : int
+        Items of a shard: seconds of work for a worker, and the most that a killed one loses.
+    overwrite : bool
+        Render all afresh, and replace whatever file is there.
+
+    Raises
+    ------
+    FormatError
+        An image or mask cannot be read, does not fit the table, or belongs to nothing.
+    GeometryError
+        No stimulus has both an image and a fixation on it.
+    OutputError
+        Something else is there, another process is writing it, or the disk refuses to take it.
+    """
+    spec, workers = spec or RenderSpec(), workers or Workers()
+    if shard_items < 1:
+        raise ConfigError(f"shard_items is {shard_items}; expected at least 1")
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: folder {out.parent} does not exist; create it first")
+    in_folder = is_folder(out)
+    with locked(out):
+        sweep_orphans(out)
+        if in_folder:
+            check_folder(out)
+        else:
+            check_file(out, overwrite=overwrite)
+        summary = RenderSummary(levels=spec.tracks.levels)
+        plan = _plan(fixations, images, masks, spec, workers, summary, progress)
+
+        def render_shards(tasks: Sequence[ShardTask], there: int) -> None:
+            run(tasks, workers, Tally(there, len(plan.jobs), progress))
+
+        make = make_folder if in_folder else make_file
+        make(out, plan, render_shards, summary, shard_items=shard_items, overwrite=overwrite)
+    summary.items = len(plan.jobs)
+    return summary
+
+
+def _plan(
+    fixations: Path,
+    images: Path,
+    masks: Path | None,
+    spec: RenderSpec,
+    workers: Workers,
+    summary: RenderSummary,
+    progress: Progress,
+) -> Plan:
+    table, made_by = read_fixations(fixations)
+    sources = match(table, images, masks, spec.split, summary)
+    scans = _scan_all(sources, workers, progress)
+    jobs = plan_jobs(sources, scans, spec, summary)
+    summary.masks = sum(job.mask is not None for job in jobs)
+    return Plan(jobs, spec, {**spec.recipe(), "ingest": made_by}, digests(fixations, scans))
+
+
+def _scan_all(sources: Sequence[Source], workers: Workers, progress: Progress) -> list[Scan]:
+    tally = Tally(0, len(sources), progress)
+
+    def look(number: int) -> tuple[int, Scan]:
+        seen = scan(sources[number])
+        tally.add(f"looked at {sources[number].name}")
+        return number, seen
+
+    seen = dict(on_threads(look, range(len(sources)), workers.count, tally.stop))
+    return [seen[number] for number in range(len(sources))]

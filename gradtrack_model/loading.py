@@ -1,0 +1,79 @@
+"""Batches of a data set in their order, read when asked for or ahead of it."""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from gazetools.errors import TrainingError
+from gradtrack_model.data import CacheDataset, Key, RawBatch
+
+_STREAM = 1  # apart from the stream of random numbers that augments
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> npt.NDArray[np.int64]:
+    return np.random.default_rng([seed, _STREAM, epoch]).permutation(count)
+
+
+def batch_keys(seed: int, count: int, batch_size: int, iteration: int) -> list[Key]:
+    """Return the keys of one batch: a pure function of its arguments.
+
+    Each epoch is a permutation of the split; batches run over their ends, so that every item
+    is seen equally often and every batch is full.
+    """
+    start = iteration * batch_size
+    return [
+        (epoch, int(_permutation(seed, epoch, count)[position]))
+        for epoch, position in (divmod(place, count) for place in range(start, start + batch_size))
+    ]
+
+
+def raw_batches(
+    dataset: CacheDataset, batch_size: int, iterations: range, *, workers: int = 0
+) -> Iterator[RawBatch]:
+    """Return the batches of some iterations, one by one; :meth:`CacheDataset.finish` ends them.
+
+    The items of a batch are sorted by how they are turned. Workers read ahead where a data set
+    is read from its file. They are threads: reading leaves the interpreter to others, and a batch
+    would take longer to come from another process than to be read.
+
+    Raises
+    ------
+    TrainingError
+        The split is empty.
+    CacheError
+        When a batch is asked for whose bytes are damaged.
+    """
+    if not len(dataset):
+        raise TrainingError(f"{dataset.path}: split {dataset.split!r} has no items")
+    keys = (
+        dataset.by_symmetry(batch_keys(dataset.seed, len(dataset), batch_size, iteration))
+        for iteration in iterations
+    )
+    if workers and dataset.source == "file":
+        return _read_ahead(dataset, keys, workers)
+    return map(dataset.__getitems__, keys)
+
+
+def _read_ahead(
+    dataset: CacheDataset, keys: Iterator[list[Key]], workers: int
+) -> Iterator[RawBatch]:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
+    started: deque[Future[RawBatch]] = deque()
+
+    def start(count: int) -> None:
+        started.extend(pool.submit(dataset.__getitems__, some) for some in islice(keys, count))
+
+    try:
+        start(2 * workers)
+        while started:
+            raw = started.popleft().result()
+            start(1)
+            yield raw
+    finally:
+        pool.shutdown(cancel_futures=True)
