@@ -8,6 +8,8 @@ Without pymovements only our own speed is told. Events are compared where the al
 - I-VT over three samples is pymovements' chain pix2deg, pos2vel("neighbors"), ivt. It measures
   angles along x and along y, we the angle at the eye; both are the same for gaze along the
   horizontal through the screen's middle, and differ by some per cent towards its corners.
+- Where fixations lie, pymovements looks for among all samples for each of them, so that its whole
+  chain slows down with the length of a recording; it is timed on a short and on a long one.
 - I-DT: pymovements counts the sample that broke a fixation as its end, so that its offset is our
   first sample behind it.
 """
@@ -196,8 +198,9 @@ def measure(samples, long, repeats):
     for name, here in (("I-VT, gaze along a line", flat), ("I-VT, gaze all over", plane)):
         pair = our_velocity(*here), their_velocity(pm, *here)
         rows.append(compare(name, *pair, samples, repeats))
-    pair = our_velocity(*plane, places=True), their_velocity(pm, *plane, places=True)
-    rows.append(compare("the same, with the fixations' places", *pair, samples, repeats))
+    for here in (plane, gaze(5 * samples)):
+        pair = our_velocity(*here, places=True), their_velocity(pm, *here, places=True)
+        rows.append(compare("the same, and the fixations' places", *pair, len(here[0]), repeats))
     pair = our_dispersion(*seen), their_dispersion(pm, *seen)
     rows.append(compare("I-DT", *pair, samples // 5, repeats, stop=1))
     return first_s, pm.__version__, rows

@@ -83,7 +83,7 @@ class TrialClock:
         if not self._has_stimuli:
             return np.ones(len(code), np.int64), np.full(len(code), self._recording_us)
         shown = code >= 0
-        before = -1 if self._stimulus is None else names.get_indexer([self._stimulus])[0]
+        before = dict(zip(names, range(len(names)), strict=True)).get(self._stimulus, -1)
         begins = shown & (np.diff(code, prepend=before) != 0)
         trial = np.where(shown, self._count + np.cumsum(begins), 0)
         starts_us = np.append(self._trial_us, begin_us[begins])
@@ -159,10 +159,12 @@ def _parts(
 
 def _means(values: Floats, start: Integers, stop: Integers) -> Floats:
     """Mean over rows [start, stop) of each stretch, of what is not NaN."""
-    known = ~np.isnan(values)
-    both = np.stack([np.where(known, values, 0), known], axis=-1)
-    padded = np.concatenate([both, np.zeros((1, *both.shape[1:]))])
-    sums = np.add.reduceat(padded, np.column_stack([start, stop]).ravel())[::2]
+    ends = np.cumsum(stop - start)
+    begins = ends - (stop - start)
+    rows = np.arange(ends[-1]) + np.repeat(start - begins, stop - start)
+    known = ~np.isnan(values[rows])
+    both = np.stack([np.where(known, values[rows], 0), known], axis=-1)
+    sums = np.add.reduceat(both, begins)
     with np.errstate(invalid="ignore"):
         return sums[..., 0] / sums[..., 1]
 

@@ -20,6 +20,8 @@ from gazetools_cli import gradtrack
 from model_cache import lesion, make_cache
 from safetensors.torch import load_file
 
+from gazetools.cache import create_cache, open_cache
+from gazetools.cache.sharded import write_manifest
 from gazetools.images import encode_png
 from gradtrack_model import runs
 from gradtrack_model.config import PRESETS
@@ -426,3 +428,28 @@ def test_a_full_disk_leaves_no_mask(lab, trained, images, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     assert_refused(run("predict", trained, "images"), "cannot be written .No space left on device")
     assert not list(lab.glob("predicted/*"))
+
+
+def test_a_folder_of_shards_trains_the_same_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    part_cache(make_cache(Path("maps.h5"), names="item{:02d}"), Path("maps"))
+    for out, how in (("file", ()), ("folder", ()), ("batches", ("--set", "memory_gb=0"))):
+        cache = "maps.h5" if out == "file" else "maps"
+        done = run("train", "--cache", cache, *SHORT, "-o", out, *how)
+        assert done.exit_code == 0, done.output
+        assert_same_weights(tmp_path / out, tmp_path / "file")
+        assert run("evaluate", out).exit_code == 0
+
+
+def part_cache(one, folder):
+    """Put every other item into one of two shards."""
+    folder.mkdir()
+    shards = [folder / f"shard-{number:05d}.h5" for number in range(2)]
+    with open_cache(one) as cache:
+        about = {"recipe": cache.recipe, "sources": cache.sources}
+        for number, path in enumerate(shards):
+            items = [cache.stored(i) for i in range(number, len(cache), 2)]
+            with create_cache(path, cache.spec, len(items), **about) as writer:
+                for item in items:
+                    writer.add(item)
+        write_manifest(folder, shards, spec=cache.spec, **about)

@@ -34,7 +34,7 @@ odd_numbers = st.sampled_from(
     [
         *("", "NA", "NaN", "-0", "0", "-.5", ".5", "5.", "007", "0.1", "0.3", "12345678"),
         *("123456789012345", "9007199254740992", "1234567.8", "-9.87654321", "123456.789012"),
-        *("0.000000000012345", "-12345.6"),
+        *("0.000000000012345", "-12345.6", ".1234567", "1.234567", "12.34567"),
     ]
 )
 names = st.sampled_from(
@@ -106,6 +106,9 @@ def test_examples_say_the_same_scanned_or_not(example, tmp_path, monkeypatch):
         "1\tx\n2\tx",  # no end
         "1\tx\r2\tx\n",  # another end
         "1\tx\r\n2\tx\n",
+        "1\tx\ry\r\n2\tx\r\n",
+        "1..2\tx\n",
+        "1.2.\tx\n",
         "1e3\tx\n",
         "+1\tx\n",
         " 1\tx\n",
@@ -199,7 +202,12 @@ def test_decimal(text):
 @given(st.data())
 def test_are_same(data):
     cell = data.draw(st.binary(max_size=30))
-    other = data.draw(st.just(cell) | st.binary(max_size=30) | st.just(cell[:-1] + b"x"))
+    other = data.draw(
+        st.just(cell)
+        | st.binary(max_size=30)
+        | st.just(cell[:-1] + b"x")
+        | st.just(b"x" + cell[1:])
+    )
     text = PADDING + cell + other
     text += bytes(-len(text) % 8) + PADDING
     places = np.cumsum([len(PADDING), len(cell), len(other)])

@@ -112,7 +112,11 @@ def detect(samples: pd.DataFrame, params: AnyDetector, *, mm_per_px: float | Non
 
 
 def fixations(
-    samples: pd.DataFrame, events: Events, params: AnyDetector | None = None
+    samples: pd.DataFrame,
+    events: Events,
+    params: AnyDetector | None = None,
+    *,
+    gaze: NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
     """List the fixations among `events`.
 
@@ -124,6 +128,8 @@ def fixations(
     params : IVT, IDT or EngbertKliegl, optional
         If given, positions are means of gaze smoothed by the detector's noise reduction, which
         is what the vendor reports; otherwise of raw gaze.
+    gaze : (n, 2) float64, optional
+        What :func:`smoothed_gaze` returned for them, if it was called before.
 
     Returns
     -------
@@ -135,7 +141,8 @@ def fixations(
     """
     found = _spans(samples, events, FIXATION)
     first, last = (found[name].to_numpy() for name in ("first_row", "last_row"))
-    means = means_of_events(smoothed_gaze(samples, params), first, last)
+    gaze = smoothed_gaze(samples, params) if gaze is None else gaze
+    means = means_of_events(gaze, first, last)
     return found.assign(x_px=means[:, 0], y_px=means[:, 1])
 
 
@@ -185,7 +192,7 @@ def smoothed_gaze(samples: pd.DataFrame, params: AnyDetector | None = None) -> N
     line = timeline(_time_us(samples))
     along = line.spread(gaze)
     smooth(along, params)
-    return along[line.positions]
+    return along if line.is_complete() else along[line.positions]
 
 
 def _spans(samples: pd.DataFrame, events: Events, code: int) -> pd.DataFrame:

@@ -3,14 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from gazetools.events.rays import EYES
 from gazetools.geometry import Screen
-
-_EYES = ("left", "right")
 
 
 def knows_eyes(samples: pd.DataFrame) -> bool:
     """Whether a SAMPLES table has the position of an eye anywhere."""
-    names = [f"{eye}_eye_{axis}_mm" for eye in _EYES for axis in "xyz"]
+    names = [f"{eye}_eye_{axis}_mm" for eye in EYES for axis in "xyz"]
     return bool(samples.reindex(columns=names).notna().any(axis=None))
 
 
@@ -27,16 +26,16 @@ def assume_eyes(samples: pd.DataFrame, screen: Screen) -> pd.DataFrame:
         A SAMPLES table without eye positions; it is not changed.
     screen : Screen
     """
-    directions = [f"{eye}_dir_{axis}" for eye in _EYES for axis in "xyz"]
+    directions = [f"{eye}_dir_{axis}" for eye in EYES for axis in "xyz"]
     samples = samples.drop(columns=directions, errors="ignore")
-    gaze = pd.concat([_gaze_mm(samples, eye, screen) for eye in _EYES], axis=1)
+    gaze = pd.concat([_gaze_mm(samples, eye, screen) for eye in EYES], axis=1)
     if gaze.isna().all(axis=None):
         mean = samples[["x_px", "y_px"]].to_numpy(np.float64) * screen.mm_per_px
         gaze[:] = np.hstack([mean, mean])
         seen = ~np.isnan(mean).any(axis=1)
         samples = samples.assign(left_valid=seen, right_valid=seen)
     middle = {"x": screen.width_mm / 2, "y": screen.height_mm / 2, "z": screen.distance_mm}
-    eyes = {f"{eye}_eye_{axis}_mm": mm for eye in _EYES for axis, mm in middle.items()}
+    eyes = {f"{eye}_eye_{axis}_mm": mm for eye in EYES for axis, mm in middle.items()}
     return samples.assign(**gaze, **eyes)
 
 

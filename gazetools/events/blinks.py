@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from gazetools.errors import ConfigError
 from gazetools.events.detector import Settings
+from gazetools.events.rays import EYES
 from gazetools.kernels.runs import stretches
 from gazetools.timeline import Timeline, timeline
 
-_EYES = ("left", "right")
 _GAZE = (
     "x_px",
     "y_px",
     *(
         f"{eye}_{name}"
-        for eye in _EYES
+        for eye in EYES
         for name in ("x_px", "y_px", "x_mm", "y_mm", "dir_x", "dir_y", "dir_z")
     ),
 )
@@ -123,7 +123,7 @@ def mark_blinks(samples: pd.DataFrame, spec: BlinkSpec | None = None) -> pd.Data
     gone = {name: samples[name].mask(marked) for name in _GAZE if name in samples}
     valid = {
         name: samples[name] & ~marked
-        for name in (f"{eye}_valid" for eye in _EYES)
+        for name in (f"{eye}_valid" for eye in EYES)
         if name in samples
     }
     return samples.assign(**gone, **valid)
@@ -148,7 +148,7 @@ def _blinks(
 
 def _lost(samples: pd.DataFrame, spec: BlinkSpec) -> NDArray[np.bool_]:
     """Whether no eye is seen at a sample (n,)."""
-    by_eye = [_seen(samples, eye, spec) for eye in _EYES]
+    by_eye = [_seen(samples, eye, spec) for eye in EYES]
     known = [seen for seen in by_eye if seen is not None]
     if spec.signal == "gaze" and not known:
         known = [samples["x_px"].notna().to_numpy() & samples["y_px"].notna().to_numpy()]

@@ -33,9 +33,11 @@ class Eye:
         """Gaze point x, y and eye position x, y, z (m, 5) in some rows; -1 is a missing one."""
         if not self.knows_rays():
             return np.full((len(rows), 5), np.nan)
-        table = np.full((len(self.columns), len(rows)), np.nan)
+        table = np.empty((len(self.columns), len(rows)))
         for values, column in zip(table, self.columns, strict=True):
-            if column is not None:
+            if column is None:
+                values[:] = np.nan
+            else:
                 column.take(rows, out=values, mode="wrap")
         table[:2] *= self.point_scale
         seen = rows >= 0

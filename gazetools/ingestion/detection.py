@@ -16,9 +16,10 @@ from gazetools.tables import BLINKS, EVENTS, FIXATIONS, SACCADES, Schema
 
 _CONTEXT_US = 2_000_000
 """Far longer than any window, gap or fixation looks back."""
-_LEAST_ROWS = 20_000
+_LEAST_ROWS = 100_000
 _TRIES = 8
 _ASSUMED_EYES = "eye-at-screen-axis"
+_WHERE = ("recording", "subject", "trial", "stimulus")
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,8 @@ class Detection:
         names = pd.Categorical.from_codes(found.label[rows], EVENTS)
         samples = samples.assign(event=names, event_index=index[rows])
         seen = self._seen(self._held)
-        listed = {"fixations": events.fixations(self._held, found, self._params)}
+        gaze = events.smoothed_gaze(self._held, self._params)
+        listed = {"fixations": events.fixations(self._held, found, gaze=gaze)}
         if "saccades" in self._wanted:
             listed["saccades"] = events.saccades(
                 seen, found, self._params, mm_per_px=self._mm_per_px
@@ -204,13 +206,12 @@ class Detection:
         if "blinks" in self._wanted:
             listed["blinks"] = events.blinks(self._held, self._blink)
         settled = {name: self._settled(table, end) for name, table in listed.items()}
-        gaze = events.smoothed_gaze(self._held, self._params)[rows]
         return Detected(
             samples,
             _table(settled["fixations"], samples, FIXATIONS, self.source),
             _table(settled.get("saccades"), samples, SACCADES, self.source),
             _table(settled.get("blinks"), samples, BLINKS, self._blink.describe()),
-            gaze,
+            gaze[rows],
         )
 
     def _settled(self, table: pd.DataFrame, end: int) -> pd.DataFrame:
@@ -249,16 +250,14 @@ def _table(
     """Make a table of events that were found; `onset_us` and `end_us` become trial time."""
     if found is None:
         return schema.empty()
-    names = ["recording", "subject", "trial", "stimulus"]
-    at_onset = samples[[*names, "tracker_time_us", "t_ms"]].iloc[found["first_row"]]
-    at_onset = at_onset.reset_index(drop=True)
-    clock_us = at_onset["tracker_time_us"] - at_onset["t_ms"] * 1000
-    return schema.conform(
-        found.drop(columns=["onset_us", "end_us"]).assign(
-            **{name: at_onset[name] for name in names},
-            order=np.arange(1, len(found) + 1),
-            onset_ms=(found["onset_us"] - clock_us) / 1000,
-            duration_ms=(found["end_us"] - found["onset_us"]) / 1000,
-            source=source,
-        )
-    )
+    onset = found["first_row"].to_numpy()
+    time_us, t_ms = (samples[name].to_numpy()[onset] for name in ("tracker_time_us", "t_ms"))
+    columns = {
+        **{name: found[name] for name in found if name not in ("onset_us", "end_us")},
+        **{name: samples[name].array[onset] for name in _WHERE},
+        "order": np.arange(1, len(found) + 1),
+        "onset_ms": (found["onset_us"] - (time_us - t_ms * 1000)) / 1000,
+        "duration_ms": (found["end_us"] - found["onset_us"]) / 1000,
+        "source": source,
+    }
+    return schema.conform(pd.DataFrame(columns, index=found.index, copy=False))

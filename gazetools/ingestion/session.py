@@ -216,6 +216,8 @@ class Session:
 def _concatenated(tables: list[pd.DataFrame], schema: Schema) -> pd.DataFrame:
     some = [table for table in tables if len(table)]
     table = pd.concat(some, ignore_index=True) if some else schema.empty()
+    if "order" in table:  # each stretch counts its own
+        table["order"] = np.arange(1, len(table) + 1)
     return table.drop(columns=["first_row", "last_row"], errors="ignore")
 
 

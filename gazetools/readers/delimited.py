@@ -1,7 +1,8 @@
 """Delimited text, as vendors write it: long files, decimal commas, odd headers.
 
-Parsing is pyarrow's, block by block, so that a file of any length fits into memory; this file
-finds out what to tell it and turns its complaints into errors that name the line.
+Parsing goes block by block, so that a file of any length fits into memory. Plain blocks are
+scanned, others are pyarrow's; this file finds out what to tell it and turns its complaints into
+errors that name the line.
 """
 
 import re
@@ -20,9 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
 from gazetools.errors import FormatError
+from gazetools.kernels.cells import PADDING
 from gazetools.readers.opening import Decoder, open_bytes, read_head, read_head_bytes
+from gazetools.readers.scanning import Scanner, count_lines
 
-BLOCK_BYTES = 12 * 2**20
+BLOCK_BYTES = 14 * 2**20
 NULLS = ("", "NA", "NaN", "nan", ".")
 
 _LONGEST_LINE = 2**20
@@ -220,52 +223,64 @@ def _iter_columns(
 def _table(
     parser: "_Parser", block: bytes, first_line: int, columns: dict[str, str], numbers: list[str]
 ) -> Table:
-    parsed = parser.parse(block, first_line)
     canonical = {column: name for name, column in columns.items()}
-    frame = parsed.rename_columns([canonical[c] for c in parsed.column_names]).to_pandas(
-        types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True
-    )
+    scanned = parser.scan(block)
+    frame = scanned
+    if frame is None:
+        frame = parser.parse(block, first_line).to_pandas(
+            types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True
+        )
+    frame.columns = pd.Index([canonical[name] for name in frame.columns])
     table = Table(
         parser.path, frame, columns, first_line, parser.decoder.encoding, parser.decimal_mark
     )
-    for name in numbers:
-        fine = ~(np.abs(frame[name].to_numpy()) > _LARGEST)
-        table.expect(name, fine, f"a number up to {_LARGEST:.0f}")
+    if scanned is None:  # no larger number is scanned
+        for name in numbers:
+            fine = ~(np.abs(frame[name].to_numpy()) > _LARGEST)
+            table.expect(name, fine, f"a number up to {_LARGEST:.0f}")
     return table
 
 
 def _blocks(
     stream: BinaryIO, decoder: Decoder, header_line: int, path: Path
 ) -> Iterator[tuple[list[bytes], int]]:
-    """Whole lines of a file in UTF-8 without the header, and the number of their first line.
+    """Whole lines without the header, as :func:`_whole_lines`, and the number of the first."""
+    header = rb"\A\0{%d}(?:[^\r\n]*(?:\r\n|\n|\r|\Z)){%d}" % (PADDING, header_line)
+    line = 1
+    for block in _whole_lines(stream, decoder, path):
+        if line == 1:
+            block.append(re.sub(header, bytes(PADDING), block.pop()))
+            line += header_line
+        lines = count_lines(block[0])
+        yield block, line
+        line += lines
+
+
+def _whole_lines(stream: BinaryIO, decoder: Decoder, path: Path) -> Iterator[list[bytes]]:
+    """Blocks of whole lines in UTF-8, between PADDING bytes of 0.
 
     A block comes in a list, to be taken from it, so that none outlives its turn.
     """
-    line = 1
     rest = b""
     at_end = False
     while not at_end:
-        # to the end of a line, so that most often there is no rest, which would have to be copied
-        block = stream.read(BLOCK_BYTES) + stream.readline(_LONGEST_LINE)
-        at_end = not block
-        text = rest + decoder.utf8(block, final=at_end)
-        block = b""
+        text = stream.read(BLOCK_BYTES)
+        at_end = not text
+        text = decoder.utf8(text, final=at_end)
         end = len(text) if at_end else text.rfind(b"\n") + 1
-        text, rest = text[:end], text[end:]
+        block = []
+        if end or (at_end and rest):
+            padding = bytes(PADDING)
+            block = [b"".join((padding, rest, memoryview(text)[:end], padding))]
+            rest = b""
+        rest, text = rest + text[end:], b""
         if len(rest) > _LONGEST_LINE:
             raise FormatError(
                 f"{path}: a line of over {_LONGEST_LINE} bytes, expected rows of cells; "
                 "it is damaged, or no text export"
             )
-        is_first = line == 1 and bool(text)
-        if is_first:
-            text = re.sub(rb"\A(?:[^\r\n]*(?:\r\n|\n|\r|\Z)){%d}" % header_line, b"", text)
-            line += header_line
-        lines = text.count(b"\n")
-        ready, text = [text], b""
-        if is_first or ready[0]:
-            yield ready, line
-        line += lines
+        if block:
+            yield block
 
 
 class _Parser:
@@ -280,15 +295,52 @@ class _Parser:
         self._header = head.splitlines()[layout.header_line - 1 : layout.header_line]
         self._names = list(layout.names or column_names(head, *self._header_place))
         self._numbers = [name for name, kind in types.items() if kind == pa.float64()]
+        # vendors' tab-separated exports may hold a lone quote; R quotes names and values
+        self._quoted = layout.separator == "," or "".join(self._header).startswith('"')
         self._saw_fraction = self._has_decimal_comma(head)
         self.decimal_mark = "," if self._saw_fraction else "."
+        self._scanner = self._make_scanner()
+
+    def _make_scanner(self) -> Scanner | None:
+        kinds = set(self._types.values())
+        if pa.int64() in kinds or not set(self._types) <= set(self._names):
+            return None
+        return Scanner(
+            self._layout.separator,
+            len(self._names),
+            [self._names.index(name) for name in self._numbers],
+            [self._names.index(name) for name in self._types if name not in self._numbers],
+            frozenset(self._layout.nulls),
+            self._quoted,
+        )
 
     @property
     def _header_place(self) -> tuple[str, int]:
         return self._layout.separator, self._layout.header_line
 
+    def scan(self, block: bytes) -> pd.DataFrame | None:
+        """Return the wanted columns of a block of rows; None if they are for :meth:`parse`."""
+        cells = self._scanner.scan(block, self.decimal_mark) if self._scanner else None
+        if cells is None:
+            return None
+        if not self._saw_fraction:
+            self._saw_fraction = any((np.floor(v) < v).any() for v in cells.numbers)
+        texts = (name for name in self._types if name not in self._numbers)
+        columns: dict[str, Any] = {
+            name: self._texts(codes, known)
+            for name, codes, known in zip(texts, cells.codes, cells.texts, strict=True)
+        }
+        columns |= dict(zip(self._numbers, cells.numbers, strict=True))
+        return pd.DataFrame(columns, copy=False)
+
+    def _texts(self, codes: npt.NDArray[np.int16], known: list[str]) -> Any:
+        if any(pa.types.is_dictionary(kind) for kind in self._types.values()):
+            return pd.Categorical.from_codes(codes, pd.Index(known, dtype="str"), validate=False)
+        # the last is what code -1 takes
+        return pd.array([*known, None], dtype="str").take(codes)
+
     def parse(self, block: bytes, first_line: int) -> pa.Table:
-        """Return the wanted columns of a block of rows.
+        """Return the wanted columns of a block of rows, whatever it holds.
 
         Raises
         ------
@@ -328,11 +380,9 @@ class _Parser:
         return lambda row: "skip" if forgive(row.text) else "error"
 
     def _parse(self, block: bytes, first_line: int, decimal_mark: str) -> pa.Table:
-        # vendors' tab-separated exports may hold a lone quote; R quotes names and values
-        quoted = self._layout.separator == "," or "".join(self._header).startswith('"')
         layout = pacsv.ParseOptions(
             delimiter=self._layout.separator,
-            quote_char='"' if quoted else False,
+            quote_char='"' if self._quoted else False,
             invalid_row_handler=self._row_handler(),
         )
         convert = pacsv.ConvertOptions(
@@ -346,13 +396,14 @@ class _Parser:
         def parse(*, threads: bool) -> pa.Table:
             how = pacsv.ReadOptions(column_names=_unique(self._names), use_threads=threads)
             return pacsv.read_csv(
-                pa.BufferReader(block),
+                pa.BufferReader(text),
                 read_options=how,
                 parse_options=layout,
                 convert_options=convert,
             )
 
-        if len(block) < _LONGEST_LINE and not block.strip(b"\r\n"):
+        text = memoryview(block)[PADDING:-PADDING]
+        if len(text) < _LONGEST_LINE and not bytes(text).strip(b"\r\n"):
             return pa.schema(list(self._types.items())).empty_table()
         with suppress(*_COMPLAINTS):
             return parse(threads=True)

@@ -34,7 +34,8 @@ The presented-media rectangle becomes a Placement of the medium; a medium that w
 in more than one place gets none. Dropped and counted: rows of
 other sensors (mouse, gyroscope ...), event rows, rows without a tracker time, and rows that
 repeat a tracker time. A run of one stimulus is a trial; where no stimulus is shown the trial
-is 0. Vendor fixations begin midway to the sample before; their duration is the vendor's own.
+is 0. Vendor fixations begin midway to the sample before; their duration is the vendor's own, or,
+where it was not exported, that of their samples.
 
 Without a participant's name the subject is "unnamed"; without a recording's name it is that of
 the file, and a new recording (``name-2``) begins where the recording's clock jumps back. Bare
@@ -44,6 +45,7 @@ timestamps are read as us; a rate that no eye tracker has is refused.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +55,19 @@ from numpy.typing import NDArray
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
+from gazetools.readers.building import EYES, about
 from gazetools.readers.delimited import Layout, Table, column_names, iter_columns, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
-from gazetools.readers.tobii_rows import is_of_glasses
-from gazetools.tables import FIXATIONS, SAMPLES
+from gazetools.readers.tobii_rows import (
+    UNNAMED,
+    Restarts,
+    first_known,
+    is_of_glasses,
+    placed,
+)
+from gazetools.readers.vendor_events import fixations_of_labels
+from gazetools.tables import SAMPLES
 from gazetools.timeline import sample_interval_us
 from gazetools.trials import TrialClock
 
@@ -100,8 +110,7 @@ _VALIDATION = {
     for what, column in (("accuracy", "accuracy"), ("precision", "precisionrms"))
 }
 _NUMBERS |= _VALIDATION
-_EYES = ("left", "right")
-for _eye in _EYES:
+for _eye in EYES:
     for _axis in ("x", "y", "z"):
         _place = f"eyeposition{_eye}{_axis}"
         _NUMBERS[f"{_eye}_eye_{_axis}_mm"] = (f"{_place}dacsmm",)
@@ -115,13 +124,16 @@ for _eye in _EYES:
 
 _NOT_FOR_EVENTS = {
     *_VALIDATION,
-    *(f"{eye}_{what}" for eye in _EYES for what in ("x_px", "y_px", "pupil_mm")),
+    *(f"{eye}_{what}" for eye in EYES for what in ("x_px", "y_px", "pupil_mm")),
 }
+_TOLD = {"vendor_duration_ms": "duration_ms", "vendor_x_px": "x_px", "vendor_y_px": "y_px"}
 _OF_VENDOR = ("vendor_event_index", "vendor_duration_ms", "vendor_x_px", "vendor_y_px")
+_RECTANGLE = ["media_x", "media_y", "media_width", "media_height"]
+_ORIGINAL = ["original_width", "original_height"]
 _KEY = ("subject", "recording")
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
-_RESTART_US = 1_000_000.0
 _FASTEST_HZ = 5000.0
+_MANY = 2**16
 
 _VENDOR_EVENTS = {
     "Fixation": "fixation",
@@ -176,7 +188,7 @@ class _Export:
         self._has_stimuli = has_stimuli
         self._rows = 0
         self._has_tracker_clock: bool | None = None
-        self._restarts: dict[str, _Restarts] = {}
+        self._restarts: dict[str, Restarts] = {}
         self._recordings: dict[tuple[str, str], _Pieces] = {}
         self._skipped: Counter[str] = Counter()
 
@@ -189,7 +201,7 @@ class _Export:
         recording_us = rows["recording_us"].fillna(rows["recording_ms"] * 1000)
         names = self._names(rows, recording_us)
         time_us = self._tracker_time_us(rows, recording_us, is_gaze)
-        is_timed = time_us.notna()
+        is_timed = time_us.notna().to_numpy()
         self._skipped["rows without a tracker time"] += int((is_gaze & ~is_timed).sum())
         rows = rows.assign(tracker_time_us=time_us, **names)
         kept = is_gaze & is_timed
@@ -218,7 +230,7 @@ class _Export:
         return skipped
 
     def _tracker_time_us(
-        self, rows: pd.DataFrame, recording_us: pd.Series, is_gaze: pd.Series
+        self, rows: pd.DataFrame, recording_us: pd.Series, is_gaze: NDArray[np.bool_]
     ) -> pd.Series:
         tracker_us = rows["tracker_us"].fillna(rows["tracker_ms"] * 1000)
         if self._has_tracker_clock is None and is_gaze.any():
@@ -227,15 +239,16 @@ class _Export:
 
     def _names(self, rows: pd.DataFrame, recording_us: pd.Series) -> dict[str, pd.Series]:
         """Subject and recording of every row, made up where the export tells none."""
-        subject = _filled(rows["subject"], "unnamed")
+        subject = _filled(rows["subject"], UNNAMED)
         unnamed = rows["recording"].isna()
         if not unnamed.any():
             return {"subject": subject}
         recording = _texts(rows["recording"])
         for name in subject[unnamed].unique():
             here = unnamed & (subject == name)
-            restarts = self._restarts.setdefault(name, _Restarts())
-            number = restarts.count(recording_us[here].to_numpy())
+            restarts = self._restarts.setdefault(name, Restarts())
+            clocks_us = np.column_stack((np.full(here.sum(), np.nan), recording_us[here]))
+            number = restarts.count(clocks_us)
             stem = stem_of(self._path)
             made_up = {n: f"{stem}-{n + 1}" if n else stem for n in np.unique(number)}
             recording[here] = pd.Series(number, recording.index[here]).map(made_up)
@@ -249,22 +262,6 @@ def _has_stimuli(first: Table) -> bool:
         return bool(texts)
     later = iter_columns(first.path, Layout("\t"), texts, {})
     return any(table.frame.notna().any(axis=None) for table in later)
-
-
-class _Restarts:
-    """Counts how often a clock was set back."""
-
-    def __init__(self) -> None:
-        self._last_us = np.nan
-        self._count = 0
-
-    def count(self, time_us: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Restarts before each of the next times (n,), of which some may be missing."""
-        known = pd.Series(np.append(self._last_us, time_us)).ffill().to_numpy()
-        before = self._count + np.cumsum(np.diff(known) < -_RESTART_US)
-        if len(before):
-            self._last_us, self._count = known[-1], int(before[-1])
-        return before
 
 
 def _groups(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -305,8 +302,9 @@ class _Pieces:
             return
         self._screen_px = self._screen_px or _screen_px(rows)
         self._validation = self._validation or _validation(rows)
-        gaze = _gaze(rows)
-        self._place(_placements(rows, gaze["stimulus"]))
+        stimulus = _filled(rows["medium"], rows["stimulus"])
+        gaze = _gaze(rows, _texts(stimulus))
+        self._place(_placements(rows, stimulus))
         end = _end_of_events(self._held)
         if end:
             yield self._piece(self._held[:end])
@@ -336,8 +334,13 @@ class _Pieces:
         if rows["vendor_event_index"].isna().all():
             number = self._events + 1 + _vendor_event_number(rows)
             rows = rows.assign(vendor_event_index=number)
-            self._events = int(number[-1])
+            if rows["vendor_event"].notna().any():
+                self._events = int(number[-1])
         samples, begin_us = _samples(rows, self._clock, self._subject, self._name)
+        fixations, dropped = fixations_of_labels(
+            samples, begin_us, f"vendor:{READER.name}", rows[[*_TOLD]].rename(columns=_TOLD)
+        )
+        self._skipped.update(dropped)
         skipped, self._skipped = dict(self._skipped), Counter()
         return Recording(
             name=self._name,
@@ -345,8 +348,8 @@ class _Pieces:
             format=READER.name,
             path=self._path,
             samples=samples,
-            fixations=_vendor_fixations(rows, samples, begin_us),
-            placements={name: at for name, at in self._placements.items() if at is not None},
+            fixations=fixations,
+            placements=placed(self._placements),
             screen_px=self._screen_px,
             profile=_profile(str(self._about.get("filter", ""))),
             validation=self._validation,
@@ -374,6 +377,8 @@ def _end_of_events(rows: pd.DataFrame) -> int:
 
 def _vendor_event_number(rows: pd.DataFrame) -> NDArray[np.int64]:
     """Count the vendor's events from 0, by each row's label and index."""
+    if not rows["vendor_event"].notna().any():
+        return np.zeros(len(rows), np.int64)
     kind = pd.factorize(rows["vendor_event"])[0]
     index = rows["vendor_event_index"].fillna(-1).to_numpy()
     changes = [np.diff(column, prepend=column[:1]) != 0 for column in (kind, index)]
@@ -405,7 +410,8 @@ def _without(numbers: dict[str, str], unneeded: Collection[str]) -> dict[str, st
 
 def _with_all_columns(table: Table) -> pd.DataFrame:
     rows = table.frame
-    no_text = pd.Categorical.from_codes(np.full(len(rows), -1), [""])
+    nowhere = np.full(len(rows), -1, np.int8)
+    no_text = pd.Categorical.from_codes(nowhere, pd.Index([""], dtype="str"), validate=False)
     no_number = np.full(len(rows), np.nan)
     absent = {**dict.fromkeys(_TEXTS, no_text), **dict.fromkeys(_NUMBERS, no_number)}
     # all at once, and one column for all that lack: both spare time
@@ -416,6 +422,8 @@ def _texts(values: pd.Series, rename: Mapping[str, str] | None = None) -> pd.Ser
     """Make strings of categories, which is much faster than a cast; what has no name is null."""
     if not isinstance(values.dtype, pd.CategoricalDtype):
         return values
+    if not _any_known(values):
+        return pd.Series(_repeated(None, len(values)), index=values.index)
     categories = values.cat.categories.to_numpy(object)
     if rename is not None:
         categories = np.array([rename.get(name) for name in categories], object)
@@ -424,7 +432,13 @@ def _texts(values: pd.Series, rename: Mapping[str, str] | None = None) -> pd.Ser
     return pd.Series(names.take(values.cat.codes.to_numpy()), index=values.index)
 
 
-def _repeated(text: str, count: int) -> Any:
+def _repeated(text: str | None, count: int) -> Any:
+    """Return a column of one text, cut from one that is kept, as each block wants the same."""
+    return _many(text, -(-count // _MANY) * _MANY)[:count]
+
+
+@lru_cache(maxsize=4)
+def _many(text: str | None, count: int) -> Any:
     return pd.array([text], dtype="str").take(np.zeros(count, np.int64))
 
 
@@ -439,7 +453,7 @@ def _check_rate(rows: pd.DataFrame, table: Table) -> None:
     """Refuse times that were not written in the unit they are read in."""
     rate_hz = 1e6 / sample_interval_us(np.sort(rows["tracker_time_us"].to_numpy()))
     if rate_hz > _FASTEST_HZ:
-        used = next(n for n in _TIMES if n in table.columns and table.frame[n].notna().any())
+        used = _time_column(table)
         raise FormatError(
             f"{table.path}: {table.columns[used]!r}, read in {used[-2:]}, makes "
             f"{rate_hz:,.0f} samples a second; its time unit seems to be wrong; export the time "
@@ -448,18 +462,14 @@ def _check_rate(rows: pd.DataFrame, table: Table) -> None:
 
 
 def _about(rows: pd.DataFrame, table: Table, header: list[str]) -> About:
-    """Facts for people, of one recording."""
-    used = next(n for n in _TIMES if n in table.columns and table.frame[n].notna().any())
-    told = {name: rows[name].dropna() for name in ("software", "filter")}
-    return {
-        **{name: str(values.iloc[0]) for name, values in told.items() if len(values)},
-        "time": table.columns[used],
-        "time unit": used[-2:],
-        "encoding": table.encoding,
-        "decimal mark": table.decimal_mark,
-        "columns used": tuple(table.columns.values()),
-        "columns ignored": tuple(c for c in header if c and c not in table.columns.values()),
-    }
+    used = _time_column(table)
+    told = {name: first_known(rows[name]) for name in ("software", "filter")}
+    return about(table, header, **told, time=table.columns[used], time_unit=used[-2:])
+
+
+def _time_column(table: Table) -> str:
+    """Return the clock that an export tells."""
+    return next(n for n in _TIMES if n in table.columns and table.frame[n].notna().any())
 
 
 def _validation(rows: pd.DataFrame) -> dict[str, float]:
@@ -475,27 +485,26 @@ def _validation(rows: pd.DataFrame) -> dict[str, float]:
 # ---------------------------------------------------------------- rows
 
 
-def _eye_tracker_rows(rows: pd.DataFrame) -> pd.Series:
-    if rows["sensor"].notna().any():
-        return rows["sensor"] == "Eye Tracker"
-    return rows["event_row"].isna()
+def _eye_tracker_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    sensor = rows["sensor"]
+    return _is(sensor, "Eye Tracker") if _any_known(sensor) else rows["event_row"].isna().to_numpy()
 
 
-def _count_others(rows: pd.DataFrame, is_gaze: pd.Series) -> dict[str, int]:
+def _count_others(rows: pd.DataFrame, is_gaze: NDArray[np.bool_]) -> dict[str, int]:
     if is_gaze.all():
         return {}
     others = _texts(rows.loc[~is_gaze, "sensor"]).str.lower().fillna("event")
     return {f"{name} rows": int(count) for name, count in others.value_counts().items()}
 
 
-def _gaze(rows: pd.DataFrame) -> pd.DataFrame:
+def _gaze(rows: pd.DataFrame, stimulus: pd.Series) -> pd.DataFrame:
     """Take what samples and the vendor's fixations are made of."""
-    eyes = [c.name for c in SAMPLES.columns if c.name.startswith(_EYES) and c.name in rows]
+    eyes = [c.name for c in SAMPLES.columns if c.name.startswith(EYES) and c.name in rows]
     columns = {
-        "stimulus": _texts(_filled(rows["medium"], rows["stimulus"])),
-        "tracker_time_us": rows["tracker_time_us"].round().astype("int64"),
+        "stimulus": stimulus,
+        "tracker_time_us": np.rint(rows["tracker_time_us"].to_numpy()).astype(np.int64),
         **{name: rows[name] for name in ("x_px", "y_px", *eyes)},
-        **{f"{eye}_valid": _valid(rows, eye) for eye in _EYES},
+        **{f"{eye}_valid": _valid(rows, eye) for eye in EYES},
         "vendor_event": _texts(rows["vendor_event"], _VENDOR_EVENTS),
         **{name: rows[name] for name in _OF_VENDOR},
     }
@@ -518,11 +527,22 @@ def _samples(
     return SAMPLES.conform(pd.DataFrame(columns, index=rows.index, copy=False)), begin_us
 
 
-def _valid(rows: pd.DataFrame, eye: str) -> pd.Series:
-    seen = rows[f"{eye}_x_px"].notna() | rows[f"{eye}_x_mm"].notna()
-    if rows[f"{eye}_validity"].notna().any():
-        return (rows[f"{eye}_validity"] == "Valid") & seen
-    return seen
+def _valid(rows: pd.DataFrame, eye: str) -> NDArray[np.bool_]:
+    x = (rows[f"{eye}_x_{unit}"].to_numpy() for unit in ("px", "mm"))
+    seen: NDArray[np.bool_] = ~np.logical_and(*map(np.isnan, x))
+    validity = rows[f"{eye}_validity"]
+    return seen & _is(validity, "Valid") if _any_known(validity) else seen
+
+
+def _any_known(texts: pd.Series) -> bool:
+    return bool(texts.array.codes.max(initial=-1) >= 0)
+
+
+def _is(texts: pd.Series, text: str) -> NDArray[np.bool_]:
+    """Whether a categorical column (n,) holds a text."""
+    code = texts.cat.categories.get_indexer([text])[0]
+    found: NDArray[np.bool_] = texts.array.codes == (code if code >= 0 else -2)
+    return found
 
 
 def _screen_px(rows: pd.DataFrame) -> tuple[int, int] | None:
@@ -532,64 +552,30 @@ def _screen_px(rows: pd.DataFrame) -> tuple[int, int] | None:
     return int(known.iloc[0, 0]), int(known.iloc[0, 1])
 
 
-def _changes(rows: pd.DataFrame, stimulus: pd.Series, names: list[str]) -> NDArray[np.bool_]:
-    """Whether a row is the first, or shows another stimulus or other numbers than the last."""
-    columns = [pd.factorize(stimulus)[0], *(rows[name].to_numpy() for name in names)]
-    changed = np.ones(len(rows), bool)
-    changed[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
-    return changed
-
-
 def _placements(rows: pd.DataFrame, stimulus: pd.Series) -> Iterator[tuple[str, Placement | None]]:
     """Where each stimulus lay, once for every place; None for a place of no size."""
-    rectangle = ["media_x", "media_y", "media_width", "media_height"]
-    original = ["original_width", "original_height"]
-    known = rows[[*rectangle, *original]][_changes(rows, stimulus, rectangle)]
-    known = known.assign(stimulus=stimulus).dropna(subset=["stimulus", *rectangle])
-    known = known.drop_duplicates(["stimulus", *rectangle])
-    for row in known.itertuples():
+    names = stimulus.astype("category").cat
+    shown = [names.codes.to_numpy(), *(rows[name].to_numpy() for name in _RECTANGLE)]
+    is_new = np.arange(len(rows)) == 0
+    for column in shown:
+        is_new[1:] |= column[1:] != column[:-1]
+    is_known = shown[0] >= 0
+    for column in shown[1:]:
+        is_known &= ~np.isnan(column)
+    # from the last on, so that the first row of a place counts
+    at = np.flatnonzero(is_new & is_known)[::-1]
+    places = zip(*(column[at].tolist() for column in shown), strict=True)
+    first = dict(zip(places, at, strict=True))
+    original = [rows[name].to_numpy() for name in _ORIGINAL]
+    for (code, x, y, width, height), row in reversed(first.items()):
         # without the original size, image px are the px that were presented
-        width = row.media_width if np.isnan(row.original_width) else row.original_width
-        height = row.media_height if np.isnan(row.original_height) else row.original_height
-        shown = (row.media_x, row.media_y, row.media_width, row.media_height)
-        is_some = min(row.media_width, row.media_height, width, height) >= 1
+        sizes = zip((width, height), (column[row] for column in original), strict=True)
+        size = [px if np.isnan(whole) else float(whole) for px, whole in sizes]
+        is_some = min(width, height, *size) >= 1
         yield (
-            str(row.stimulus),
-            Placement(*shown, round(width), round(height)) if is_some else None,
+            str(names.categories[code]),
+            Placement(x, y, width, height, *map(round, size)) if is_some else None,
         )
-
-
-def _vendor_fixations(
-    rows: pd.DataFrame, samples: pd.DataFrame, begin_us: NDArray[np.float64]
-) -> pd.DataFrame:
-    fixated = samples["vendor_event"] == "fixation"
-    if not fixated.any():
-        return FIXATIONS.empty()
-    clock_us = samples["tracker_time_us"] - samples["t_ms"] * 1000
-    runs = samples.assign(
-        row=samples.index,
-        onset_ms=(begin_us - clock_us) / 1000,
-        vendor_duration_ms=rows["vendor_duration_ms"],
-        vendor_x_px=rows["vendor_x_px"].fillna(rows["x_px"]),
-        vendor_y_px=rows["vendor_y_px"].fillna(rows["y_px"]),
-    )[fixated].groupby("vendor_event_index")
-    first = runs.first()
-    table = pd.DataFrame(
-        {
-            **{name: first[name] for name in ("recording", "subject", "trial", "onset_ms")},
-            # of the first row, which may have none
-            "stimulus": samples["stimulus"].iloc[first["row"]].set_axis(first.index),
-            "duration_ms": first["vendor_duration_ms"],
-            "x_px": runs["vendor_x_px"].mean(),
-            "y_px": runs["vendor_y_px"].mean(),
-            "source": "vendor:tobii-prolab",
-            "first_row": first["row"],
-            "last_row": runs["row"].last(),
-        }
-    )
-    table = table[(table["duration_ms"] > 0) & table["x_px"].notna()]
-    table["order"] = table.groupby("trial").cumcount() + 1
-    return FIXATIONS.conform(table.reset_index(drop=True))
 
 
 READER = Reader(

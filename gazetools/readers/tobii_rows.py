@@ -46,7 +46,7 @@ class Names:
 
     def __init__(self, path: Path) -> None:
         self._stem = stem_of(path)
-        self._restarts: dict[Hashable, _Restarts] = {}
+        self._restarts: dict[Hashable, Restarts] = {}
 
     def fill(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return rows with ``subject`` and ``recording``.
@@ -69,14 +69,14 @@ class Names:
         )
         number = np.ones(len(rows), np.int64)
         for key, at in rows.groupby(["subject", "recording"], sort=False).indices.items():
-            number[at] = self._restarts.setdefault(key, _Restarts()).count(clocks[at]) + 1
+            number[at] = self._restarts.setdefault(key, Restarts()).count(clocks[at]) + 1
         if (number == 1).all():
             return rows
         numbered = rows["recording"] + "-" + pd.Series(number, rows.index).astype("str")
         return rows.assign(recording=rows["recording"].where(number == 1, numbered))
 
 
-class _Restarts:
+class Restarts:
     """Counts how often the clocks of a recording were set anew."""
 
     def __init__(self) -> None:

@@ -46,8 +46,7 @@ def place_fixations(
         skipped["fixations without samples"] = int((~inside).sum())
     events = events[inside].reset_index(drop=True)
     if events.empty:
-        none = pd.Series(dtype="int64")
-        return FIXATIONS.empty().assign(first_row=none, last_row=none), skipped
+        return _no_fixations(), skipped
     first, last = first[inside], last[inside]
     table = _at_rows(events, samples, first).assign(
         x_px=events["x_px"],
@@ -83,6 +82,9 @@ def fixations_of_labels(
         With ``first_row`` and ``last_row``.
     skipped : dict of str to int
     """
+    fixated = (samples["vendor_event"] == "fixation").to_numpy(bool)
+    if not fixated.any():
+        return _no_fixations(), {}
     if told is None:
         told = pd.DataFrame(np.nan, samples.index, ["duration_ms", "x_px", "y_px"])
     _, end_us = sample_spans_us(samples["tracker_time_us"].to_numpy(np.int64))
@@ -92,7 +94,7 @@ def fixations_of_labels(
         gaze_x=samples["x_px"],
         gaze_y=samples["y_px"],
         event=samples["vendor_event_index"],
-    )[(samples["vendor_event"] == "fixation").to_numpy()]
+    )[fixated]
     runs = rows.groupby("event")
     first, last = runs["row"].first().to_numpy(), runs["row"].last().to_numpy()
     spans_ms = pd.Series((end_us[last] - begin_us[first]) / 1000)
@@ -114,6 +116,11 @@ def fixations_of_labels(
         )
     )
     return finish_fixations(events.drop(columns="begin_us")), skipped
+
+
+def _no_fixations() -> pd.DataFrame:
+    none = pd.Series(dtype="int64")
+    return FIXATIONS.empty().assign(first_row=none, last_row=none)
 
 
 def list_fixations(events: pd.DataFrame, source: str) -> tuple[pd.DataFrame, dict[str, int]]:
