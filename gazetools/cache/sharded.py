@@ -25,7 +25,7 @@ from gazetools.images import UInt8
 from gazetools.tables import Column, Schema, read_table, write_table
 
 MANIFEST = "manifest.parquet"
-SHARD_NAME = re.compile(r"shard-(\d{5,9})\.h5")
+SHARD_NAME = re.compile(r"shard-(\d{5,9})-[0-9a-f]{12}\.h5")
 _OPEN_AT_ONCE = 64
 
 Places = npt.NDArray[np.int64]
@@ -69,7 +69,7 @@ class ShardedCache(Cache):
 
     def __init__(self, folder: Path) -> None:
         self.path = folder
-        table, about = _read_manifest(folder)
+        table, about = read_manifest(folder)
         self.shards = tuple(folder / name for name in table["shard"])
         self.spec = CacheSpec(**about["spec"])
         self.recipe, self.sources = about["recipe"], about["sources"]
@@ -170,7 +170,8 @@ class ShardedCache(Cache):
         return self._open[number]
 
 
-def _read_manifest(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read_manifest(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read the manifest alone: a SHARDS table, and what its footer holds."""
     try:
         table, about = read_table(folder / MANIFEST, SHARDS)
     except SchemaError as error:
