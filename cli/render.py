@@ -59,9 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--sigma",
     type=float,
-    default=0.07,
-    show_default=True,
-    help="Width of the maps: share of the image's side, or degrees.",
+    help="Width of the maps: share of the image's side  [default: 0.07], or degrees.",
 )
 @click.option(
     "--metric",
@@ -144,7 +142,7 @@ def render(
     form: str,
     decay: str,
     duration: str,
-    sigma: float,
+    sigma: float | None,
     metric: str,
     px_per_deg: float | None,
     heatmap_sigma: float,
@@ -178,6 +176,8 @@ def render(
       gazetools render --split train.txt --split test.txt --size 224
       gazetools render --masks-from heatmap --decay sum --sigma 0.0911 -o published.h5
       gazetools render --masks-from crf --threshold 0.3 --set crf.compat=2.5
+      gazetools render --band 0.3 0.7
+      gazetools render --metric degrees --px-per-deg 35 --sigma 1.5
     """
     from gazetools.maps import MapSpec
     from gazetools.masks import PseudoMaskSpec
@@ -190,7 +190,7 @@ def render(
     spec = RenderSpec(
         size_px=size,
         tracks=TrackSpec(levels, keep, by, _floats(fractions)),
-        maps=MapSpec(form, decay, duration, sigma, metric),
+        maps=MapSpec(form, decay, duration, _sigma(sigma, metric), metric),
         masks=_with_settings(PseudoMaskSpec(masks_from, heatmap_sigma, threshold, band), settings),
         split=SplitSpec(split, val, test, seed, group_by, near_duplicates),
         codec=codec,
@@ -199,7 +199,7 @@ def render(
     images = images or fixations.parent / "images"
     if masks is None and (fixations.parent / "masks").is_dir():
         masks = fixations.parent / "masks"
-    with progress_bar("rendering") as progress, _kept_if_interrupted():
+    with progress_bar("rendering") as progress, _kept_if_interrupted(out):
         summary = render_cache(
             fixations,
             images,
@@ -215,6 +215,12 @@ def render(
         click.echo(json.dumps(summary.as_dict()))
     else:
         _print_rendered(summary, out, masks)
+
+
+def _sigma(sigma: float | None, metric: str) -> float:
+    if sigma is None and metric == "degrees":
+        raise click.UsageError("--metric degrees needs --sigma, in degrees")
+    return 0.07 if sigma is None else sigma
 
 
 def _with_settings(masks: "PseudoMaskSpec", texts: tuple[str, ...]) -> "PseudoMaskSpec":
@@ -237,11 +243,16 @@ def _with_settings(masks: "PseudoMaskSpec", texts: tuple[str, ...]) -> "PseudoMa
 
 
 @contextmanager
-def _kept_if_interrupted() -> Iterator[None]:
+def _kept_if_interrupted(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("rendered images are kept; the same command goes on") from None
+        parts = out if out.is_dir() else out.with_name(f".{out.name}.parts")
+        if not parts.exists():
+            raise
+        raise KeyboardInterrupt(
+            f"what is rendered is kept in {parts}; the same command goes on"
+        ) from None
 
 
 def _floats(text: str | None) -> tuple[float, ...] | None:
@@ -258,6 +269,8 @@ def _print_rendered(summary: "RenderSummary", out: Path, masks: Path | None) -> 
         [
             ("rendered", _rendered(summary)),
             ("changed settings", "; ".join(summary.changed)),
+            ("no longer there", listed(summary.removed)),
+            ("damaged, and mended", listed(summary.mended)),
             ("shards", f"{summary.shards:,}" if summary.shards else ""),
             ("splits", counted(summary.splits)),
             ("reference masks", f"{summary.masks:,} from {masks}" if masks else "none"),
@@ -301,6 +314,6 @@ def merge(shards: Path, out: Path, overwrite: bool, as_json: bool) -> None:
     with progress_bar("merging") as progress:
         items = merge_shards(shards, out, overwrite=overwrite, progress=progress)
     if as_json:
-        click.echo(json.dumps({"items": items}))
+        click.echo(json.dumps({"out": str(out), "items": items}))
     else:
         click.echo(f"{out}: {items:,} images")

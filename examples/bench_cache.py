@@ -29,7 +29,7 @@ from bench_render import MAPS, SIZE, TRACKS, real_tracks, synthetic_tracks, with
 from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode, open_cache
 from gazetools.maps import track_maps
 
-AHEAD = 64
+BATCH, AHEAD = 16, 8
 SCIPY_ITEMS = 50
 
 
@@ -49,17 +49,19 @@ def write_cache(path, tracks, codec, threads):
     spec = CacheSpec(TRACKS.levels, *SIZE, codec)
     begin = time.perf_counter()
     with create_cache(path, spec, len(tracks), recipe={}, sources={}, overwrite=True) as writer:
-        for item in in_order(len(tracks), lambda n: item_of(n, tracks[n], spec), threads):
-            writer.add(item)
+        for items in in_order(len(tracks), lambda n: item_of(n, tracks[n], spec), threads):
+            for item in items:
+                writer.add(item)
     return time.perf_counter() - begin
 
 
 def in_order(count, work, threads):
-    """Results of work(0), work(1) ..., made ahead by threads, but not by much."""
+    """Results of work(0), work(1) ... in batches, made ahead by threads, but not by much."""
     with ThreadPoolExecutor(threads) as pool:
         under_way = deque()
-        for number in range(count):
-            under_way.append(pool.submit(work, number))
+        for begin in range(0, count, BATCH):
+            numbers = range(begin, min(begin + BATCH, count))
+            under_way.append(pool.submit(lambda numbers: [work(n) for n in numbers], numbers))
             if len(under_way) > AHEAD:
                 yield under_way.popleft().result()
         yield from (future.result() for future in under_way)

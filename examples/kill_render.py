@@ -101,7 +101,7 @@ def torment_cluster(lab, work, name, kills, rng):
     expected, _ = undisturbed(lab, work / "calm" / name)
     out, counts = work / "killed" / name, Counter()
     out.parent.mkdir()
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster:
         address = cluster.scheduler_address
         _, usual_s = undisturbed(lab, work / "there" / name, "--dask", address)
         while counts["kills"] < kills:

@@ -25,6 +25,8 @@ Filter = Callable[[Floats], Floats]
 
 LEAST_PROBABILITY = 1e-5
 """A label's probability counts as at least this, so that its energy stays finite."""
+MOST_STEPS = 2**20
+"""Lattice coordinates stay within this: as float32, they then tell sixteenths of a step."""
 
 
 @dataclass(frozen=True)
@@ -198,11 +200,12 @@ def _lattice_scale(dimensions: int) -> Float32:
 
 
 def _check_room(features: Floats, scale: Float32) -> None:
-    """Refuse points whose lattice coordinates do not fit into a packed corner."""
+    """Refuse points whose lattice coordinates fit no packed corner, or are no longer told apart."""
     dimensions = len(scale)
     extent = features.max(axis=0) * scale
     reach = max(extent.sum(), (extent * np.arange(1, dimensions + 1)).max())
-    room = 2 ** (kernels.PACKED_BITS // dimensions - 1) - 2 * (dimensions + 1)
+    packed = 2 ** (kernels.PACKED_BITS // dimensions - 1) - 2 * (dimensions + 1)
+    room = min(packed, MOST_STEPS)
     if reach > room:
         raise ConfigError(
             f"the CRF's widths are too small for this image: its lattice would reach to "

@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import re
+import secrets
 import shutil
 import signal
 import sys
@@ -15,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
-from gazetools.errors import OutputError
+from gazetools.errors import FormatError, OutputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -39,16 +40,29 @@ else:
 
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 _HOST = re.sub(r"[^\w-]", "_", platform.node()) or "host"
+_RUN = secrets.token_hex(4)
+"""Tells us from others of the same host name and number, as containers have them."""
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits; of a folder that of its listing."""
-    if path.is_dir():
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits; of a folder that of its listing.
+
+    Raises
+    ------
+    FormatError
+        It, or a file in it, cannot be read.
+    """
+    try:
+        if not path.is_dir():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
         below = sorted(file for file in path.rglob("*") if file.is_file())
-        lines = [f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in below]
-        return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be read ({error.strerror or error}); mend it, or name another"
+        ) from error
+    lines = [f"{file_sha256(file)}  {file.relative_to(path).as_posix()}\n" for file in below]
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
@@ -76,6 +90,7 @@ def replacing(path: Path, *, overwrite: bool = False, durable: bool = True) -> I
         `path` exists and `overwrite` is false, or the disk refuses to take the file.
     """
     check_output(path, overwrite=overwrite)
+    sweep_orphans(path)
     temporary = _temporary(path, ".part")
     try:
         yield temporary
@@ -110,6 +125,7 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise OutputError(f"{path}: already exists; remove it or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: folder {path.parent} does not exist; create it first")
+    sweep_orphans(path)
     temporary, before = _temporary(path, ".part"), _temporary(path, ".old")
     try:
         temporary.mkdir()
@@ -130,27 +146,30 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def _temporary(path: Path, suffix: str) -> Path:
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}{suffix}")
+    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{_RUN}{suffix}")
 
 
 def sweep_orphans(path: Path) -> list[Path]:
     """Remove what :func:`replacing` and :func:`replacing_folder` left when they were killed.
 
-    Only what was written for `path`, by processes of this machine that are no more. A folder
-    that was taken away and not yet replaced is put back.
+    Only what was written for `path`, by processes of this machine that are no more, and folders
+    named as such with ``.parts`` behind. A folder that was taken away and not yet replaced is put
+    back. To be called while `path` is :func:`locked`: who is in another container, perhaps with
+    our host name and number, is not seen otherwise.
 
     Returns
     -------
     list of Path
         What is gone.
     """
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}\.(\d+)\.(part|old)")
+    ours = rf"\.{re.escape(path.name)}\.{re.escape(_HOST)}"
+    pattern = re.compile(rf"{ours}\.(\d+)\.([0-9a-f]+)\.(part|part\.parts|old)")
     gone = []
     for left in sorted(path.parent.glob(f".{glob.escape(path.name)}.*")):
         match = pattern.fullmatch(left.name)
-        if match is None or _is_alive(int(match[1])):
+        if match is None or _is_alive(int(match[1]), match[2]):
             continue
-        if match[2] == "old" and not path.exists():
+        if match[3] == "old" and not path.exists():
             left.replace(path)
             continue
         shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
@@ -158,7 +177,9 @@ def sweep_orphans(path: Path) -> list[Path]:
     return gone
 
 
-def _is_alive(process: int) -> bool:
+def _is_alive(process: int, run: str) -> bool:
+    if process == os.getpid():
+        return run == _RUN
     if os.name == "nt":  # there os.kill(process, 0) would end it
         return True
     with suppress(PermissionError, OverflowError):  # somebody else's, or no number of a process

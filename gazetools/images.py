@@ -62,7 +62,12 @@ def read_image(path: Path) -> UInt8:
         The file is missing, is no image, is larger than the pixel limit, or has more than 8
         bits a channel: which of its grey values matter is not ours to guess.
     """
-    image = _decode(path, cv2.IMREAD_COLOR)
+    return decode_image(file_content(path), path)
+
+
+def decode_image(content: bytes, path: Path) -> UInt8:
+    """Do what :func:`read_image` does with the content of a file; `path` is for messages."""
+    image = _decode(content, path, cv2.IMREAD_COLOR)
     return np.ascontiguousarray(image[:, :, ::-1])
 
 
@@ -74,7 +79,12 @@ def read_mask(path: Path) -> UInt8:
     FormatError
         The file cannot be read, or holds labels such as 0, 1, 2 that would all be background.
     """
-    grey = _decode(path, cv2.IMREAD_GRAYSCALE)
+    return decode_mask(file_content(path), path)
+
+
+def decode_mask(content: bytes, path: Path) -> UInt8:
+    """Do what :func:`read_mask` does with the content of a file; `path` is for messages."""
+    grey = _decode(content, path, cv2.IMREAD_GRAYSCALE)
     noise = _JPEG_NOISE if path.suffix.lower() in (".jpg", ".jpeg") else 0
     if noise < grey.max() <= MASK_THRESHOLD:
         raise FormatError(
@@ -84,13 +94,23 @@ def read_mask(path: Path) -> UInt8:
     return (grey > MASK_THRESHOLD).astype(np.uint8)
 
 
-def _decode(path: Path, flag: int) -> UInt8:
+def file_content(path: Path) -> bytes:
+    """Read an image file as it is.
+
+    Raises
+    ------
+    FormatError
+        The file is missing or cannot be read.
+    """
     if not path.is_file():
         raise FormatError(f"{path}: no such image")
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _decode(content: bytes, path: Path, flag: int) -> UInt8:
     if _is_cut_short(content):
         raise FormatError(
             f"{path}: ends after {len(content)} bytes, before the image does; copy it again"

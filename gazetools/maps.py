@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gazetools.errors import ConfigError
+from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.kernels import maps as kernels
 from gazetools.kernels.sums import nested_sums
 from gazetools.tracks import TrackSpec, level_counts, nested_order
@@ -88,12 +88,21 @@ class Track:
     Attributes
     ----------
     x, y : ndarray of float64, shape (n,)
-        Fractions of the image's width and height, in the order of looking, n >= 1.
+        Fractions of the image's width and height, in the order of looking, n >= 1. Finite;
+        they may lie off the image.
     duration_ms : ndarray of float64, shape (n,)
+        Positive and finite.
     aspect : float
         Width / height of the image.
     size_deg : (float, float) or None
         Width and height of the image in degrees of visual angle, where it is known.
+
+    Raises
+    ------
+    SchemaError
+        A position or duration is missing or out of these bounds, or they differ in number.
+    GeometryError
+        The aspect, or the size in degrees, is not positive and finite.
     """
 
     x: Float64
@@ -101,6 +110,28 @@ class Track:
     duration_ms: Float64
     aspect: float = 1.0
     size_deg: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        x, y, lasts = (np.asarray(v, np.float64) for v in (self.x, self.y, self.duration_ms))
+        if not x.shape == y.shape == lasts.shape or x.ndim != 1 or not len(x):
+            raise SchemaError(
+                f"a track's x, y and duration_ms have shapes {x.shape}, {y.shape}, {lasts.shape}; "
+                "expected one number each for every fixation, and a fixation at least"
+            )
+        good = np.isfinite(x) & np.isfinite(y) & np.isfinite(lasts) & (lasts > 0)
+        if not good.all():
+            bad = int(np.argmin(good))
+            raise SchemaError(
+                f"a track's fixation {bad} is at ({x[bad]}, {y[bad]}) for {lasts[bad]} ms; "
+                "expected a finite place and a duration above 0, leave such fixations out"
+            )
+        if not all(0 < side < np.inf for side in (self.aspect, *(self.size_deg or ()))):
+            raise GeometryError(
+                f"a track's aspect is {self.aspect}, its size_deg {self.size_deg}; expected the "
+                "image's width / height, and both in degrees or None"
+            )
+        for name, values in (("x", x), ("y", y), ("duration_ms", lasts)):
+            object.__setattr__(self, name, values)
 
 
 def pooled(tracks: Sequence[Track]) -> Track:

@@ -31,6 +31,11 @@ class Tally:
             self._done += count
             self._progress(self._done, self._total, name)
 
+    def tell(self, what: str) -> None:
+        """Say what is going on, while nothing is done yet."""
+        with self._lock:
+            self._progress(self._done, self._total, what)
+
     def stop(self) -> None:
         """Let no thread go on past its next :meth:`add`."""
         self._stopped = True

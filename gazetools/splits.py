@@ -3,8 +3,12 @@
 Images that belong together must not be parted: near-duplicates, and whatever the user's
 pattern ties (slices of a volume, visits of a patient). They are grouped first, and groups
 are drawn.
+
+Each group has its place in line by a hash of its name alone: images that come later move few of
+those that are there, and a test image stays one.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ import numpy.typing as npt
 
 from gazetools.errors import ConfigError, FormatError
 from gazetools.images import UInt8, image_stem
+from gazetools.kernels import hashes as kernels
 
 NAMES = ("train", "val", "test")
 NEAR_DUPLICATE_BITS = 20
@@ -99,33 +104,27 @@ def group_images(
     ConfigError
         The pattern of `spec` matches no name at all.
     """
-    group = np.arange(len(names))
-    for i in range(1, len(names)):
-        bits = np.bitwise_count(hashes[:i] ^ hashes[i]).sum(axis=1)
-        for j in np.unique(group[:i][bits <= spec.near_duplicate_bits]):
-            _join(group, i, int(j))
+    parent = np.arange(len(names))
+    if spec.near_duplicate_bits >= 0:
+        words = np.ascontiguousarray(np.ascontiguousarray(hashes).view(np.uint64).T)
+        kernels.join_near(words, spec.near_duplicate_bits, parent)
     if spec.group_by is not None:
-        _join_by_pattern(group, names, spec.group_by)
-    return group
+        _join_by_pattern(parent, names, spec.group_by)
+    return np.array([kernels.root_of(parent, i) for i in range(len(names))], np.int64)
 
 
-def _join_by_pattern(group: npt.NDArray[np.int64], names: Sequence[str], pattern: str) -> None:
+def _join_by_pattern(parent: npt.NDArray[np.int64], names: Sequence[str], pattern: str) -> None:
     first_of: dict[str, int] = {}
     for i, name in enumerate(names):
         match = re.search(pattern, name)
         key = match and match.group(1 if match.re.groups else 0)
         if key is not None:
-            _join(group, i, first_of.setdefault(key, i))
+            kernels.join(parent, i, first_of.setdefault(key, i))
     if not first_of:
         raise ConfigError(
             f"group pattern {pattern!r} matches no name, such as {names[0]!r}; nothing would be "
             "kept together"
         )
-
-
-def _join(group: npt.NDArray[np.int64], i: int, j: int) -> None:
-    low, high = sorted((int(group[i]), int(group[j])))
-    group[group == high] = low
 
 
 def parted_groups(
@@ -145,6 +144,9 @@ def parted_groups(
 def assign(names: Sequence[str], group: npt.NDArray[np.int64], spec: SplitSpec) -> list[str]:
     """Give every image its split: train, val, test, or "none" if no given file lists it.
 
+    What is drawn depends on names and groups alone. One image more moves a handful of others,
+    or about as many as a few of the largest groups hold.
+
     Raises
     ------
     ConfigError
@@ -152,32 +154,43 @@ def assign(names: Sequence[str], group: npt.NDArray[np.int64], spec: SplitSpec) 
     """
     if not spec.files:
         splits = np.full(len(names), "train", dtype="<U5")
-        _draw(splits, group, "test", spec.test * len(names), spec.seed)
-        _draw(splits, group, "val", spec.val * len(names), spec.seed)
+        _draw(splits, names, group, "test", spec.test * len(names), spec.seed)
+        _draw(splits, names, group, "val", spec.val * len(names), spec.seed)
         return [str(split) for split in splits]
     listed = read_lists(spec.files)
     splits = np.array([listed.get(name, "none") for name in names], dtype="<U5")
     if "train" in splits and "val" not in {file.stem for file in spec.files}:
-        _draw(splits, group, "val", spec.val * int((splits == "train").sum()), spec.seed)
+        wanted = spec.val * int((splits == "train").sum())
+        _draw(splits, names, group, "val", wanted, spec.seed)
     return [str(split) for split in splits]
 
 
 def _draw(
-    splits: npt.NDArray[np.str_], group: npt.NDArray[np.int64], name: str, wanted: float, seed: int
+    splits: npt.NDArray[np.str_],
+    names: Sequence[str],
+    group: npt.NDArray[np.int64],
+    name: str,
+    wanted: float,
+    seed: int,
 ) -> None:
     """Move whole groups from train to `name` until it holds about `wanted` images.
 
-    A group with a member outside train stays where it is: drawing it would part it. So does
-    one too large for what is still wanted.
+    Groups stand in line by a hash of seed, split and the name of their first member. A group
+    with a member outside train stays where it is: drawing it would part it. So does one too
+    large for what is still wanted.
     """
-    rng = np.random.default_rng([seed, NAMES.index(name)])
+
+    def place(first: int) -> bytes:
+        label = f"{seed} {name} {names[first]}"
+        return hashlib.sha256(label.encode(errors="surrogatepass")).digest()
+
     outside = set(group[splits != "train"].tolist())
-    groups, sizes = np.unique(group, return_counts=True)
+    size = np.bincount(group)
     drawn, missing = [], wanted
-    for chosen in rng.permutation(len(groups)):
-        if groups[chosen] not in outside and sizes[chosen] / 2 <= missing:
-            drawn.append(groups[chosen])
-            missing -= sizes[chosen]
+    for chosen in sorted(set(group.tolist()) - outside, key=place):
+        if size[chosen] / 2 <= missing:
+            drawn.append(chosen)
+            missing -= size[chosen]
     splits[np.isin(group, drawn)] = name
 
 

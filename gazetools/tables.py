@@ -413,24 +413,42 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
     Raises
     ------
     SchemaError
-        The file is not Parquet, holds another kind of table, or is of a newer version.
+        The file is damaged or not Parquet, holds another kind of table, or is of a newer version.
     """
     if not path.is_file():
         raise SchemaError(f"{path}: no such file; `gazetools ingest` writes it")
     try:
         with pq.ParquetFile(path) as file:
             arrow, metadata = file.read(), file.metadata.metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SchemaError(f"{path}: not a readable Parquet file ({error})") from error
-    note = json.loads(metadata.get(_METADATA_KEY, b"{}"))
-    if note.get("table", schema.name) != schema.name:
-        raise SchemaError(f"{path}: holds a {note['table']} table, expected {schema.name}")
-    if note.get("version", TABLE_VERSION) > TABLE_VERSION:
-        raise SchemaError(
-            f"{path}: table version {note['version']}, this gazetools reads up to "
-            f"{TABLE_VERSION}; update gazetools"
-        )
-    try:
+        arrow.validate(full=True)  # pandas would find text that is none only when it is used
+        note = json.loads(metadata.get(_METADATA_KEY, b"{}"))
+        _check_note(note, schema)
         return schema.conform(arrow.to_pandas()), note
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
+    except _ODD as error:
+        raise SchemaError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def _check_note(note: dict[str, Any], schema: Schema) -> None:
+    if note.get("table", schema.name) != schema.name:
+        raise SchemaError(f"holds a {note['table']} table, expected {schema.name}")
+    if note.get("version", TABLE_VERSION) > TABLE_VERSION:
+        raise SchemaError(
+            f"table version {note['version']}, this gazetools reads up to {TABLE_VERSION}; "
+            "update gazetools"
+        )
+
+
+_ODD = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+)
+"""What Arrow, JSON and pandas say of damage."""

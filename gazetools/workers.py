@@ -1,11 +1,18 @@
 """Tasks done side by side: on threads or processes of this machine, or on a Dask cluster."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import (
+    CancelledError,
+    Executor,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import get_context
@@ -41,6 +48,15 @@ Given = TypeVar("Given")
 Made = TypeVar("Made")
 
 _CONNECT_S = 10
+_FIRST_WORKER_S = 300
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss)://.+")
+
+
+def processors() -> int:
+    """Processors that this process may use; a batch system may grant but a few."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def on_threads(
@@ -57,7 +73,7 @@ def on_threads(
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)  # OpenCV's own threads would fight for the same cores
     try:
-        yield from _on(ThreadPoolExecutor(count or os.cpu_count()), work, tasks, stop)
+        yield from _on(ThreadPoolExecutor(count or processors()), work, tasks, stop)
     finally:
         cv2.setNumThreads(before)
 
@@ -73,7 +89,7 @@ def on_processes(
         A process died.
     """
     pool = ProcessPoolExecutor(
-        count or os.cpu_count(),
+        count or processors(),
         get_context("spawn"),  # a fork would copy the locks of threads that it does not copy
         initializer=signal.signal,
         initargs=(signal.SIGINT, signal.SIG_DFL),  # Ctrl-C ends them without a traceback
@@ -98,15 +114,33 @@ def on_dask(work: Callable[[Given], Made], tasks: Sequence[Given], address: str)
     with _client(distributed, address) as client:
         futures = client.map(work, tasks, pure=False)
         try:
-            for _, result in distributed.as_completed(futures, with_results=True, loop=client.loop):
-                yield result
+            client.wait_for_workers(1, timeout=_FIRST_WORKER_S)
+            for future in distributed.as_completed(futures, loop=client.loop):
+                yield future.result()
         except distributed.KilledWorker as error:
             raise ConfigError(
                 f"{address}: workers died over one task again and again; their logs tell why, "
                 "too little memory is the usual reason"
             ) from error
+        except TimeoutError as error:
+            raise ConfigError(
+                f"{address}: no worker came in {_FIRST_WORKER_S} s; start some with "
+                f"`dask worker {address}`, and then the same command"
+            ) from error
+        except RuntimeError as error:
+            if "deserializ" not in str(error):
+                raise
+            raise ConfigError(
+                f"{address}: the cluster runs another gazetools; install the same version there, "
+                "and start it again"
+            ) from error
+        except (CancelledError, distributed.comm.CommClosedError) as error:
+            raise ConfigError(
+                f"{address}: the cluster was lost; start it again, and then the same command"
+            ) from error
         finally:
-            client.cancel(futures)
+            with suppress(CancelledError, OSError):
+                client.cancel(futures)
 
 
 def _on(
@@ -136,12 +170,14 @@ def _distributed() -> Any:
 
 @contextmanager
 def _client(distributed: Any, address: str) -> Iterator[Any]:
+    expected = "expected an address such as tcp://host:8786, which `dask scheduler` prints"
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigError(f"{address}: is no address of a Dask scheduler; {expected}")
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{address}: no Dask scheduler answers there ({error}); expected an address such as "
-            "tcp://host:8786, which `dask scheduler` prints"
+            f"{address}: no Dask scheduler answers there ({error}); {expected}"
         ) from error
     try:
         yield client

@@ -36,6 +36,12 @@ class Changes(NamedTuple):
     colour_B33: Tensor
     contrast_B: Tensor
 
+    def reordered(self, order: Sequence[int]) -> "Changes":
+        """Return the changes of the items in another order."""
+        symmetries = tuple(self.symmetries[i] for i in order)
+        index_B = torch.tensor(order)
+        return Changes(symmetries, self.colour_B33[index_B], self.contrast_B[index_B])
+
 
 @dataclass(frozen=True)
 class Augmentation:

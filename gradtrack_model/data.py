@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from gazetools.cache import Cache, open_cache
+from gazetools.errors import CacheError
 from gazetools.images import UInt8, resize_image, resize_mask
 from gradtrack_model.augmentation import Augmentation, Changes, jitter, turn
 from gradtrack_model.memory import choose_source
@@ -98,13 +99,16 @@ class CacheDataset(Dataset[RawBatch]):
     indices : ndarray of int64, shape (N,)
         Positions of the items in ``cache.items``.
     names : tuple of str
+    sha256 : str
+        Of the cache, see :class:`gazetools.cache.Cache`.
     pins : bool
         Whether batches lie in pinned memory, which a GPU can fetch while others work.
 
     Raises
     ------
     CacheError
-        The cache cannot be opened, or its bytes are damaged where it is held.
+        The cache cannot be opened, or its bytes are damaged where it is held. Later, when a
+        batch is asked for: bytes are damaged, or the cache is another than at first.
     """
 
     def __init__(
@@ -124,6 +128,7 @@ class CacheDataset(Dataset[RawBatch]):
         self._opened: tuple[int, Cache] | None = None
         self._device = torch.device(device)
         with open_cache(self.path) as cache:
+            self.sha256 = cache.sha256
             self.indices = cache.indices(split)
             self.names = tuple(cache.items[i].name for i in self.indices)
             self._shapes = {name: _shape(name, cache.levels, size_px) for name in fields}
@@ -139,10 +144,22 @@ class CacheDataset(Dataset[RawBatch]):
         return self.__getitems__([key])
 
     def __getitems__(self, keys: Sequence[Key]) -> RawBatch:
-        """Fetch items and draw their augmentation; what workers do."""
+        return self.fetch(keys, self._draw(keys))
+
+    def plan(self, keys: Sequence[Key]) -> tuple[list[Key], Changes]:
+        """Draw the augmentation of items; sort both by how they are turned.
+
+        Items of one symmetry that lie together are turned as one.
+        """
+        changes = self._draw(keys)
+        order = sorted(range(len(keys)), key=changes.symmetries.__getitem__)
+        return [keys[i] for i in order], changes.reordered(order)
+
+    def fetch(self, keys: Sequence[Key], changes: Changes) -> RawBatch:
+        """Fetch items, to be changed so; what workers do."""
         positions = np.array([position for _, position in keys], np.int64)
         item_B = torch.from_numpy(self.indices[positions])
-        return RawBatch(item_B, self._fetch(positions), self._draw(keys))
+        return RawBatch(item_B, self._fetch(positions), changes)
 
     def finish(self, raw: RawBatch, device: torch.device | str = "cpu") -> Batch:
         """Move a raw batch to `device`, augment it there and name its fields."""
@@ -163,11 +180,6 @@ class CacheDataset(Dataset[RawBatch]):
     def batch(self, keys: Sequence[Key], device: torch.device | str = "cpu") -> Batch:
         """Fetch and finish in one call."""
         return self.finish(self.__getitems__(keys), device)
-
-    def by_symmetry(self, keys: Sequence[Key]) -> list[Key]:
-        """Sort keys by how their items are turned: those that lie together are turned as one."""
-        symmetries = self._draw(keys).symmetries
-        return [keys[i] for i in sorted(range(len(keys)), key=symmetries.__getitem__)]
 
     def close(self) -> None:
         """Close the cache if batches were read from it."""
@@ -198,8 +210,18 @@ class CacheDataset(Dataset[RawBatch]):
         """Open the cache when a process first reads: its threads share it."""
         with _OPENING:
             if self._opened is None or self._opened[0] != os.getpid():
-                self._opened = os.getpid(), open_cache(self.path)
+                self._opened = os.getpid(), self._opened_again()
             return self._opened[1]
+
+    def _opened_again(self) -> Cache:
+        cache = open_cache(self.path)
+        if cache.sha256 != self.sha256:
+            cache.close()
+            raise CacheError(
+                f"{self.path}: was changed since training began; its sha256 was "
+                f"{self.sha256[:12]}, is {cache.sha256[:12]}; put that one back, or train anew"
+            )
+        return cache
 
     def _read(self, cache: Cache, items: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         out = self._empty(len(items))

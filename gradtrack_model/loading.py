@@ -4,12 +4,13 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, starmap
 
 import numpy as np
 import numpy.typing as npt
 
 from gazetools.errors import TrainingError
+from gradtrack_model.augmentation import Changes
 from gradtrack_model.data import CacheDataset, Key, RawBatch
 
 _STREAM = 1  # apart from the stream of random numbers that augments
@@ -47,27 +48,27 @@ def raw_batches(
     TrainingError
         The split is empty.
     CacheError
-        When a batch is asked for whose bytes are damaged.
+        When a batch is asked for whose bytes are damaged, or of a cache that was changed.
     """
     if not len(dataset):
         raise TrainingError(f"{dataset.path}: split {dataset.split!r} has no items")
-    keys = (
-        dataset.by_symmetry(batch_keys(dataset.seed, len(dataset), batch_size, iteration))
+    plans = (
+        dataset.plan(batch_keys(dataset.seed, len(dataset), batch_size, iteration))
         for iteration in iterations
     )
     if workers and dataset.source == "file":
-        return _read_ahead(dataset, keys, workers)
-    return map(dataset.__getitems__, keys)
+        return _read_ahead(dataset, plans, workers)
+    return starmap(dataset.fetch, plans)
 
 
 def _read_ahead(
-    dataset: CacheDataset, keys: Iterator[list[Key]], workers: int
+    dataset: CacheDataset, plans: Iterator[tuple[list[Key], Changes]], workers: int
 ) -> Iterator[RawBatch]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     started: deque[Future[RawBatch]] = deque()
 
     def start(count: int) -> None:
-        started.extend(pool.submit(dataset.__getitems__, some) for some in islice(keys, count))
+        started.extend(pool.submit(dataset.fetch, *plan) for plan in islice(plans, count))
 
     try:
         start(2 * workers)

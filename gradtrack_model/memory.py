@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -13,6 +13,21 @@ DEVICE_SHARE, MEMORY_SHARE = 0.25, 0.5
 """What may be taken of the free memory; on the device the network needs most of it."""
 
 _UNKNOWN = 4 << 30  # where the system does not tell
+
+
+class _Version(NamedTuple):
+    """Where control groups of a version tell of memory."""
+
+    mount: str
+    limit: str
+    used: str
+    cached: str
+
+
+_VERSION_1 = _Version(
+    "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+)
+_VERSION_2 = _Version("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 
 
 def choose_source(needed: int, limit: float, device: torch.device) -> Source:
@@ -58,20 +73,27 @@ def _half_of_all() -> int:
 
 
 def _left_by_groups(root: Path) -> list[int]:
-    """Bytes left by each control group (version 2) around this process that has a limit."""
-    mount = root / "sys/fs/cgroup"
+    """Bytes left by each control group around this process that has a limit."""
     try:
-        own = (root / "proc/self/cgroup").read_text().partition("0::/")[2].partition("\n")[0]
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return []
     left = []
-    for name in (own, *map(str, Path(own).parents)):
-        try:
-            limit, used = ((mount / name / f"memory.{n}").read_text() for n in ("max", "current"))
-            stat = (mount / name / "memory.stat").read_text().split()
-        except OSError:  # the group is not to be seen from inside a container
-            continue
-        if limit.strip() != "max":
-            cached = int(stat[stat.index("inactive_file") + 1])  # given back when it is needed
-            left.append(max(0, int(limit) - int(used) + cached))
+    for _, controllers, own in (line.split(":", 2) for line in lines):
+        if not controllers or "memory" in controllers.split(","):
+            version = _VERSION_1 if controllers else _VERSION_2
+            for group in (Path(own), *Path(own).parents):
+                left += _left_by_group(root / version.mount / group.relative_to("/"), version)
     return left
+
+
+def _left_by_group(folder: Path, files: _Version) -> list[int]:
+    try:
+        limit, used = ((folder / name).read_text() for name in (files.limit, files.used))
+        stat = (folder / "memory.stat").read_text().split()
+    except OSError:  # the group is not to be seen from inside a container
+        return []
+    if limit.strip() == "max":
+        return []
+    cached = int(stat[stat.index(files.cached) + 1])  # given back when it is needed
+    return [max(0, int(limit) - int(used) + cached)]

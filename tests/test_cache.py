@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -86,10 +87,36 @@ def test_lists_of_many_chunks(tmp_path):
         for index, record in enumerate(records):
             np.testing.assert_array_equal(cache.fixations(index), record.fixations)
             assert cache.stored(index).mask_png == record.mask_png
+        again = write(tmp_path / "again.h5", [cache.stored(i) for i in range(5)], spec)
+    assert again.read_bytes() == (tmp_path / "m.h5").read_bytes()
+    with h5py.File(again) as file:
+        rows = np.concatenate([record.fixations for record in records])
+        np.testing.assert_array_equal(file["fixations"][()], rows)
+        assert file["mask_png"][()].tobytes() == b"".join(record.mask_png for record in records)
     empty = [replace(records[1], fixations=np.empty((0, 5)), mask=None, mask_png=b"")]
     with open_cache(write(tmp_path / "e.h5", empty, spec)) as cache:
         assert cache.fixations(0).shape == (0, 5)
         assert len(list(cache.verify())) == 1
+
+
+def test_lists_are_written_as_they_fill(tmp_path):
+    """However many there are, few of them are in memory at once."""
+    spec = CacheSpec(1, 4, 4, "none")
+    megabyte = replace(
+        random_record(0, spec), mask_png=bytes(1 << 20), fixations=np.ones((9000, 5))
+    )
+    tracemalloc.start()
+    try:
+        with create_cache(
+            tmp_path / "m.h5", spec, 24, recipe={}, sources={}, durable=False
+        ) as writer:
+            for number in range(24):
+                writer.add(replace(megabyte, name=str(number)))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (tmp_path / "m.h5").stat().st_size > 24 << 20
+    assert peak < 8 << 20
 
 
 def test_digests_know_the_content_and_the_codec(tmp_path):

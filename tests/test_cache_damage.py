@@ -5,9 +5,9 @@ import os
 import h5py
 import numpy as np
 import pytest
-from made_caches import LIBVER, PICTURES, golden_copy, reseal, verified
+from made_caches import LIBVER, PICTURES, golden_copy, random_record, reseal, verified, write
 
-from gazetools.cache import CODECS, open_cache
+from gazetools.cache import CODECS, CacheSpec, open_cache, reading
 from gazetools.errors import CacheError
 
 FLIPS = int(os.environ.get("GAZETOOLS_FLIPS", "120"))
@@ -131,6 +131,30 @@ def test_a_disk_that_fails_is_a_cache_error(golden, monkeypatch):
         monkeypatch.setattr(os, "pread", fail)
         with pytest.raises(CacheError, match=r"cannot be read \(Input/output error\)"):
             cache.read("maps", [0])
+
+
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="no pread here")
+def test_short_reads_are_no_damage(golden, monkeypatch):
+    """Network disks may give fewer bytes than were asked for."""
+    sound, pread = readable(golden), os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, 100), at))
+    assert readable(golden) == sound
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_replaced_while_it_is_opened_is_no_damage(tmp_path, monkeypatch, codec):
+    """What is read is all of one file: the old one or the new."""
+    path, other = golden_copy(tmp_path, codec), tmp_path / "other.h5"
+    sound = readable(path)
+    write(other, [random_record(1, CacheSpec(1, 4, 4))], CacheSpec(1, 4, 4))
+    really = reading._hdf5
+
+    def too_late(disk):
+        other.replace(path)
+        return really(disk)
+
+    monkeypatch.setattr(reading, "_hdf5", too_late)
+    assert readable(path) == sound
 
 
 def test_missing_files(tmp_path):

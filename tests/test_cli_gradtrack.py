@@ -444,7 +444,7 @@ def test_a_folder_of_shards_trains_the_same_network(tmp_path, monkeypatch):
 def part_cache(one, folder):
     """Put every other item into one of two shards."""
     folder.mkdir()
-    shards = [folder / f"shard-{number:05d}.h5" for number in range(2)]
+    shards = [folder / f"shard-{number:05d}-{number:012x}.h5" for number in range(2)]
     with open_cache(one) as cache:
         about = {"recipe": cache.recipe, "sources": cache.sources}
         for number, path in enumerate(shards):

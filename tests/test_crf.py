@@ -116,6 +116,20 @@ def test_the_lattice_holds_where_all_colours_differ():
     assert abs(found - slow_refine(probability, image, CrfSpec())).max() < 0.1
 
 
+def test_widths_for_which_float32_is_too_coarse_are_refused():
+    """Such a lattice fits into packed corners, but float32 does not tell where a pixel lies."""
+    image, probability = noise_image(64, 64)
+    narrowest = CrfSpec(compat=0, gaussian_compat=1, gaussian_sxy=2e-4)
+    found, expected = (
+        refine(probability, image, replace(narrowest, filtering=way))
+        for way in ("lattice", "exact")
+    )
+    assert abs(found - expected).max() < 1e-2
+    for width in (1e-4, 1e-6):
+        with pytest.raises(ConfigError, match="expected at most 1048576; take wider ones"):
+            refine(probability, image, replace(narrowest, gaussian_sxy=width))
+
+
 def test_as_pydensecrf():
     """Golden values of pydensecrf2 1.1 (PyPI) on `made_image`.
 

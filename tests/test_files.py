@@ -12,9 +12,10 @@ from contextlib import suppress
 import pytest
 
 from gazetools import files
-from gazetools.errors import OutputError
+from gazetools.errors import FormatError, OutputError
 from gazetools.files import (
     DeafFile,
+    file_sha256,
     locked,
     replacing,
     replacing_folder,
@@ -76,6 +77,42 @@ def test_what_need_not_last_is_not_synced(tmp_path, monkeypatch):
     assert (tmp_path / "out").read_text() == "after"
 
 
+# ---------------------------------------------------------------- inputs
+
+
+def unreadable(path, monkeypatch):
+    """Make a file that even root cannot read."""
+    path.touch()
+    opened = type(path).open
+
+    def refuse(self, *given, **options):
+        if self == path:
+            raise OSError(5, "Input/output error", str(path))
+        return opened(self, *given, **options)
+
+    monkeypatch.setattr(type(path), "open", refuse)
+
+
+def test_an_input_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    said = r"a\.png: cannot be read \(No such file or directory\)"
+    with pytest.raises(FormatError, match=said):
+        file_sha256(tmp_path / "a.png")
+    unreadable(tmp_path / "b.png", monkeypatch)
+    for path in (tmp_path / "b.png", tmp_path):
+        with pytest.raises(FormatError, match=r"b\.png: cannot be read \(Input/output error\)"):
+            file_sha256(path)
+
+
+@pytest.mark.parametrize("replace", [replacing, replacing_folder])
+def test_a_bad_input_is_not_taken_for_a_bad_output(tmp_path, replace):
+    with (
+        pytest.raises(FormatError, match=r"a\.png: cannot be read"),
+        replace(tmp_path / "out"),
+    ):
+        file_sha256(tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []
+
+
 # ---------------------------------------------------------------- killed processes
 
 
@@ -111,10 +148,9 @@ def test_orphans_of_killed_processes_are_swept(tmp_path):
     assert len(left) == 2
     with replacing(out) as ours, replacing_folder(folder) as our_folder:
         ours.write_text("whole")
-        swept = [*sweep_orphans(out), *sweep_orphans(folder)]
-        assert set(swept) == left
-        assert ours.exists()
-        assert our_folder.exists()
+        assert set(tmp_path.iterdir()) == {ours, our_folder}
+        assert sweep_orphans(out) == sweep_orphans(folder) == []
+        assert set(tmp_path.iterdir()) == {ours, our_folder}
     assert sorted(tmp_path.iterdir()) == [folder, out]
     assert sweep_orphans(out) == []
 
@@ -123,25 +159,54 @@ def test_what_is_not_surely_an_orphan_of_this_output_stays(tmp_path):
     """Of other outputs, of other machines, of processes that live, or named by a person."""
     with replacing(tmp_path / "probe") as temporary:
         temporary.touch()
-        host = temporary.name.split(".")[2]
+        host, _, run = temporary.name.split(".")[2:5]
     gone = run_and_kill("print('x', flush=True); import time; time.sleep(60)")
     stays = [
-        f".out.h5.elsewhere.{gone}.part",
-        f".out.h5.{host}.{os.getppid()}.part",
-        f".out.h5.h5.{host}.{gone}.part",
-        f".other.h5.{host}.{gone}.part",
-        f"out.h5.{host}.{gone}.part",
-        f".out.h5.{host}.{gone}.part.txt",
-        f".out.h5.{host}.{10**40}.part",
+        f".out.h5.elsewhere.{gone}.{run}.part",
+        f".out.h5.{host}.{os.getppid()}.{run}.part",
+        f".out.h5.{host}.{os.getpid()}.{run}.part.parts",
+        f".out.h5.h5.{host}.{gone}.{run}.part",
+        f".other.h5.{host}.{gone}.{run}.part",
+        f"out.h5.{host}.{gone}.{run}.part",
+        f".out.h5.{host}.{gone}.{run}.part.txt",
+        f".out.h5.{host}.{gone}.{run}.old.parts",
+        f".out.h5.{host}.{10**40}.{run}.part",
         ".out.h5.part",
     ]
     for name in stays:
         (tmp_path / name).touch()
-    orphan = tmp_path / f".out.h5.{host}.{gone}.part"
+    orphan = tmp_path / f".out.h5.{host}.{gone}.{run}.part"
     orphan.touch()
     (tmp_path / "probe").unlink()
     assert sweep_orphans(tmp_path / "out.h5") == [orphan]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stays)
+
+
+def test_folders_beside_orphans_are_swept_too(tmp_path):
+    """Parts that killed workers of a killed process wrote for it."""
+    run_and_kill(WRITE, tmp_path / "out", tmp_path / "other")
+    (left,) = tmp_path.glob(".out.*.part")
+    parts = left.with_name(f"{left.name}.parts")
+    (parts / "0").mkdir(parents=True)
+    (parts / "1.parquet").write_text("half")
+    assert sweep_orphans(tmp_path / "out") == [left, parts]
+    assert [path.name.split(".")[1] for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_orphans_of_a_process_that_had_our_number_are_swept(tmp_path):
+    """As in a container that is started again: the same host name, the same numbers."""
+    run_and_kill(WRITE, tmp_path / "out", tmp_path / "folder")
+    orphans = []
+    for left in list(tmp_path.iterdir()):
+        parts = left.name.split(".")
+        parts[3] = str(os.getpid())
+        orphans.append(left.rename(tmp_path / ".".join(parts)))
+    with replacing(tmp_path / "out") as ours:
+        ours.touch()
+        assert ours not in orphans
+        swept = [*sweep_orphans(tmp_path / "out"), *sweep_orphans(tmp_path / "folder")]
+        assert sorted(swept) == sorted(orphans)
+        assert ours.exists()
 
 
 def test_a_folder_that_was_taken_away_is_put_back(tmp_path):
@@ -150,7 +215,9 @@ def test_a_folder_that_was_taken_away_is_put_back(tmp_path):
     with replacing_folder(out) as temporary:
         (temporary / "a").write_text("old")
     gone = run_and_kill("print('x', flush=True); import time; time.sleep(60)")
-    before = tmp_path / temporary.name.replace(f".{os.getpid()}.part", f".{gone}.old")
+    before = tmp_path / temporary.name.replace(f".{os.getpid()}.", f".{gone}.").replace(
+        ".part", ".old"
+    )
     out.replace(before)
     assert sweep_orphans(out) == []
     assert (out / "a").read_text() == "old"

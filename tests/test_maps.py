@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from gazetools import maps as face
-from gazetools.errors import ConfigError
+from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.images import read_mask
 from gazetools.kernels import culling, sums
 from gazetools.kernels import maps as kernels
@@ -267,6 +267,41 @@ def test_a_batch_has_the_same_bytes_for_any_number_of_threads(maps, as_uint8, by
     out = np.full_like(alone, 77)
     assert batch_maps(batch, tracks, maps, size, as_uint8=as_uint8, out=out) is out
     assert out.tobytes() == alone.tobytes()
+
+
+HOLD = {"x": [0.5, 0.6], "y": [0.5, 0.6], "duration_ms": [100.0, 200.0]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "found"),
+    [
+        ({"x": [0.5, np.nan]}, SchemaError, r"fixation 1 is at \(nan, 0.6\)"),
+        ({"y": [-np.inf, np.inf]}, SchemaError, r"fixation 0 is at \(0.5, -inf\)"),
+        ({"duration_ms": [np.nan, 1.0]}, SchemaError, "for nan ms"),
+        ({"duration_ms": [1.0, np.inf]}, SchemaError, "for inf ms"),
+        ({"duration_ms": [0.0, 0.0]}, SchemaError, "for 0.0 ms; expected a finite place"),
+        ({"duration_ms": [2.0, -1.0]}, SchemaError, "for -1.0 ms"),
+        ({"x": [0.5]}, SchemaError, r"shapes \(1,\), \(2,\), \(2,\)"),
+        ({name: [] for name in HOLD}, SchemaError, "a fixation at least"),
+        ({name: [[0.5]] for name in HOLD}, SchemaError, r"shapes \(1, 1\)"),
+        (dict.fromkeys(HOLD, 0.5), SchemaError, r"shapes \(\)"),
+        ({"aspect": 0.0}, GeometryError, "aspect is 0.0"),
+        ({"aspect": np.nan}, GeometryError, "aspect is nan"),
+        ({"size_deg": (20.0, -1.0)}, GeometryError, r"size_deg \(20.0, -1.0\)"),
+    ],
+)
+def test_a_track_that_cannot_be_drawn_is_refused(changed, error, found):
+    with pytest.raises(error, match=found):
+        Track(**HOLD | changed)
+
+
+def test_a_track_takes_whatever_numbers_there_are():
+    """Whole numbers, lists, places far off: they are float64 in the kernels."""
+    track = Track([0, 1], np.array([1, 0]), pd.Series([100, 200], dtype="Float64"))
+    assert {values.dtype for values in (track.x, track.y, track.duration_ms)} == {np.dtype("f8")}
+    check_maps(track, TrackSpec(2), MapSpec(duration="weight"), (9, 12))
+    far = Track([0.5, 1e200], [0.5, 0.5], [1e-300, 1e-300])
+    assert track_maps(far, TrackSpec(2), MapSpec("points"), (9, 9)).max() > 0.9
 
 
 def test_an_empty_batch():

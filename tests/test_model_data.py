@@ -1,6 +1,7 @@
 """The data set: what it reads, in which order, and how it augments."""
 
 import itertools
+import math
 import os
 import pickle
 import time
@@ -150,15 +151,47 @@ def test_what_memory_holds_needs_no_workers(cache_path, from_memory, monkeypatch
     assert_same_batches(batches(cache_path, 2)[1], from_memory)
 
 
+@pytest.mark.parametrize("limit", [0, math.inf])
+def test_augmentation_is_drawn_once_for_a_batch(cache_path, limit, monkeypatch):
+    def counted(augment, seed, keys):
+        drawn.append(keys)
+        return draw(augment, seed, keys)
+
+    drawn, draw = [], Augmentation.draw
+    monkeypatch.setattr(Augmentation, "draw", counted)
+    data = dataset(cache_path, augment=ALL, seed=5, memory_limit=limit)
+    raws = list(raw_batches(data, 3, range(7), workers=2))
+    assert len(drawn) == 7
+    for t, raw in enumerate(raws):
+        epochs = {int(data.indices[p]): epoch for epoch, p in batch_keys(5, len(data), 3, t)}
+        alone = draw(ALL, 5, [(epochs[item], item) for item in raw.item_B.tolist()])
+        assert raw.changes.symmetries == alone.symmetries
+        assert torch.equal(raw.changes.colour_B33, alone.colour_B33)
+        assert torch.equal(raw.changes.contrast_B, alone.contrast_B)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_cache_that_was_rendered_again_is_refused(tmp_path, workers):
+    """Its items may be others: positions of the former one would name them wrongly."""
+    path = make_cache(tmp_path / "maps.h5", ("val", "train", "train"))
+    data = dataset(path, memory_limit=0)
+    former = path.rename(tmp_path / "former.h5")
+    make_cache(path, ("train", "train", "val"))
+    with pytest.raises(CacheError, match=r"maps\.h5: was changed since training began; its sha256"):
+        next(raw_batches(data, 2, range(1), workers=workers))
+    former.replace(path)
+    assert data.batch([(0, 0)])["item_B"].tolist() == [1]
+
+
 def test_workers_stay_a_few_batches_ahead(cache_path, monkeypatch):
     fetched = []
-    fetch = CacheDataset.__getitems__
+    fetch = CacheDataset.fetch
 
-    def counted(data, keys):
+    def counted(data, keys, changes):
         fetched.append(get_ident())
-        return fetch(data, keys)
+        return fetch(data, keys, changes)
 
-    monkeypatch.setattr(CacheDataset, "__getitems__", counted)
+    monkeypatch.setattr(CacheDataset, "fetch", counted)
     data = dataset(cache_path, memory_limit=0)
     loader = raw_batches(data, 4, range(100), workers=2)
     for _ in range(10):
@@ -200,7 +233,7 @@ class WithReader(CacheDataset):
 def test_processes_open_the_cache_for_themselves(cache_path, from_memory, method):
     data = dataset(cache_path, WithReader, augment=ALL, seed=5, memory_limit=0)
     here, _ = data[0, 0]
-    keys = [data.by_symmetry(batch_keys(5, len(data), 4, t)) for t in range(2, 7)]
+    keys = [data.plan(batch_keys(5, len(data), 4, t))[0] for t in range(2, 7)]
     loader = DataLoader(
         data, batch_sampler=keys, collate_fn=tuple, num_workers=1, multiprocessing_context=method
     )
@@ -436,6 +469,26 @@ def test_free_memory_is_what_the_kernel_and_the_groups_leave(tmp_path):
     assert memory.free_memory(tmp_path) == 1030
     write_group(groups / "job/step", 100, 200)
     assert memory.free_memory(tmp_path) == 0
+
+
+def test_free_memory_within_groups_of_version_1(tmp_path):
+    """Beside version 2, as systemd mounts both: there it tells nothing of memory."""
+    groups = "4:cpu,cpuacct:/x\n3:foo,memory:/job/step\n1:name=systemd:/a:b\n0::/job/step\n"
+    write(tmp_path, proc__meminfo=MEMINFO, proc__self__cgroup=groups)
+    mount = tmp_path / "sys/fs/cgroup/memory"
+
+    def write_old_group(folder, limit, used):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "memory.limit_in_bytes").write_text(f"{limit}\n")
+        (folder / "memory.usage_in_bytes").write_text(f"{used}\n")
+        (folder / "memory.stat").write_text("inactive_file 5\ntotal_inactive_file 30\n")
+
+    write_old_group(mount / "job/step", (1 << 63) - 4096, 100)
+    assert memory.free_memory(tmp_path) == 5000 * 1024
+    write_old_group(mount / "job", 4000, 1000)
+    assert memory.free_memory(tmp_path) == 3030
+    write_old_group(mount, 3000, 2000)
+    assert memory.free_memory(tmp_path) == 1030
 
 
 def test_free_memory_where_the_system_does_not_tell(tmp_path, monkeypatch):

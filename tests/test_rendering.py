@@ -464,22 +464,35 @@ def test_bad_input_is_one_line_and_changes_nothing(lab, name):
         (["--set", "grabcut.prior_sigma=0.0"], "prior_sigma is 0.0; expected more than 0"),
         (["--set", "grabcut.surroundings_px=-1"], "expected 0 or more"),
         (["--shard-items", 0], "shard_items is 0"),
-        (["--metric", "degrees"], "metric is 'degrees' and px_per_deg is None"),
+        (["--metric", "degrees", "--sigma", 1], "metric is 'degrees' and px_per_deg is None"),
         (["--px-per-deg", 30], "metric is 'square' and px_per_deg is 30.0"),
-        (["--metric", "degrees", "--px-per-deg", 0], "px_per_deg is 0.0; expected more than 0"),
+        (
+            ["--metric", "degrees", "--sigma", 1, "--px-per-deg", 0],
+            "px_per_deg is 0.0; expected more than 0",
+        ),
         (["--workers", -1], "-1 workers"),
         (["--val", 0.6, "--test", 0.6], "expected a sum below 1"),
         (["--group-by", "("], "no regular expression"),
         (["--split", "held_out.txt"], "held_out.txt: split files are named"),
         (["--split", "train.txt"], "train.txt: no such split file"),
         (["-o", "no/such/maps.h5"], "no/such/maps.h5: folder no/such does not exist; create"),
-        (["-o", "images", "--overwrite"], "images: is a folder"),
+        (["-o", "images", "--overwrite"], "images: is"),
+        (["-o", "fixations.parquet", "--overwrite"], "caches end in .h5, .hdf5, or in nothing"),
+        (["-o", "images/maps.h5"], "images/maps.h5: is, or lies among, what is rendered"),
+        (["-o", "images/synthetic_0001.jpg", "--overwrite"], "synthetic_0001.jpg: caches end in"),
+        (["--dask", "foo"], "foo: is no address of a Dask scheduler; expected an address such as"),
     ],
 )
 def test_bad_options_are_one_line(lab, options, found):
     before = contents(lab)
     check_one_line(command("render", *options), found)
     assert contents(lab) == before
+
+
+def test_degrees_need_a_sigma_of_their_own(lab):
+    done = command("render", "--metric", "degrees", "--px-per-deg", 30)
+    assert done.exit_code == 2
+    assert "--metric degrees needs --sigma, in degrees" in done.stderr
 
 
 def test_unparsable_fractions_are_a_usage_error(lab):
@@ -651,3 +664,22 @@ def test_crf_masks_see_the_image_at_its_own_size(lab):
     whole = pseudo_mask(read_image(lab / "images/synthetic_0002.jpg"), tracks, spec)
     np.testing.assert_array_equal(found, resize_mask(whole, (48, 48)))
     assert set(np.unique(found)) == {0, 1, 255}
+
+
+def test_where_nothing_compiled_can_be_kept(lab, monkeypatch):
+    """Neither the installation nor the home can be written: numba refuses to cache there."""
+    code = (
+        "from numba.core import caching\n"
+        "for locator in (caching.InTreeCacheLocator, caching.UserWideCacheLocator):\n"
+        "    locator.from_function = classmethod(lambda *_: None)\n"
+        "from gazetools_cli.gazetools import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "render", "--size", "16", "--masks-from", "heatmap"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("maps.h5: 3 images")

@@ -19,7 +19,7 @@ from twelve_images import IMAGES, SPEC, content, make, save, wait_for
 
 from gazetools.cache import open_cache
 from gazetools.cache.sharded import MANIFEST
-from gazetools.errors import CacheError, ConfigError, OutputError
+from gazetools.errors import CacheError, ConfigError, FormatError, OutputError
 from gazetools.images import encode_png, read_image
 from gazetools.rendering import RenderSpec, merge, onefile, shards
 from gazetools.splits import SplitSpec
@@ -110,7 +110,9 @@ def test_a_killed_process_goes_on_where_it_was(twelve, sent):
     assert time.monotonic() - pressed < 5
     if sent == signal.SIGINT:
         assert process.returncode == 1
-        assert stderr == "interrupted: rendered images are kept; the same command goes on\n"
+        assert stderr == (
+            "interrupted: what is rendered is kept in .maps.h5.parts; the same command goes on\n"
+        )
     else:
         assert process.returncode == -signal.SIGKILL
     assert not (twelve / "maps.h5").exists()
@@ -139,6 +141,8 @@ def test_only_new_images_are_rendered(twelve):
     without(twelve, "image03.png", "image07.png")
     summary = make(twelve)
     assert (summary.rendered, summary.reused, summary.changed) == (2, 10, [])
+    assert without(twelve, "image03.png").removed == ["image03"]
+    make(twelve)
     make(twelve, "whole.h5")
     assert content(twelve / "maps.h5") == content(twelve / "whole.h5")
 
@@ -181,13 +185,36 @@ def test_changed_gaze_and_masks_are_rendered_again(twelve):
     assert make(twelve).rendered == 2
 
 
+def test_parts_that_a_kill_left_after_the_last_step_go(twelve):
+    make(twelve)
+    (twelve / ".maps.h5.parts").mkdir()
+    (twelve / ".maps.h5.parts/shard-00000-0123456789ab.h5").write_bytes(b"done with")
+    assert make(twelve).rendered == 0
+    assert not (twelve / ".maps.h5.parts").exists()
+
+
+@pytest.mark.parametrize("name", ["images/image03.png", "masks/image05.png"])
+def test_a_file_that_changes_between_plan_and_work_is_refused(twelve, name):
+    def change(done, total, what):
+        if what.startswith("looked at") and done == total:
+            content = read_image(twelve / name)
+            (twelve / name).write_bytes(encode_png(255 - content))
+
+    with pytest.raises(FormatError, match=rf"{name}: was changed while the cache was rendered"):
+        make(twelve, progress=change)
+    make(twelve)
+    make(twelve, "whole.h5")
+    assert content(twelve / "maps.h5") == content(twelve / "whole.h5")
+
+
 def test_a_damaged_item_is_rendered_again(twelve):
     make(twelve, "whole.h5")
     shutil.copy(twelve / "whole.h5", twelve / "maps.h5")
     with open_cache(twelve / "maps.h5") as cache:
         begin = cache._chunks["maps"].extents[4][0]
     flip(twelve / "maps.h5", begin + 9)
-    assert make(twelve).rendered == 1
+    summary = make(twelve)
+    assert (summary.rendered, summary.mended) == (1, ["image04"])
     assert content(twelve / "maps.h5") == content(twelve / "whole.h5")
 
 
@@ -236,6 +263,9 @@ def test_identical_images_and_gaze_stay_two_items(twelve):
     one = table[table["stimulus"] == "image01"]
     save(pd.concat([table[table["stimulus"] != "image02"], one.assign(stimulus="image02")]), twelve)
     make(twelve)
+    inode = (twelve / "maps.h5").stat().st_ino
+    assert make(twelve).rendered == 0
+    assert (twelve / "maps.h5").stat().st_ino == inode
     save(pd.read_parquet(twelve / "fixations.parquet").assign(pupil=1.0), twelve)
     assert make(twelve).rendered == 0
     with open_cache(twelve / "maps.h5") as cache:
@@ -338,22 +368,28 @@ def test_a_changed_setting_replaces_all_shards(twelve):
 
 def test_a_damaged_shard_is_replaced(twelve):
     make(twelve, "maps", **TWO_EACH)
-    shard = twelve / "maps/shard-00003.h5"
+    shard = shard_of(twelve, 3)
     flip(shard, shard.stat().st_size // 2)
-    assert make(twelve, "maps", **TWO_EACH).rendered == 2
+    summary = make(twelve, "maps", **TWO_EACH)
+    assert (summary.rendered, summary.mended) == (2, [shard.name])
     merge(twelve / "maps", twelve / "merged.h5")
     make(twelve)
     assert content(twelve / "merged.h5") == content(twelve / "maps.h5")
 
 
+def shard_of(lab, number):
+    (shard,) = lab.glob(f"maps/shard-{number:05d}-*.h5")
+    return shard
+
+
 BAD_FOLDERS = {
     "a shard is missing": (
-        lambda d: (d / "shard-00002.h5").unlink(),
-        r"shard-00002.h5: no such file",
+        lambda d: shard_of(d.parent, 2).unlink(),
+        r"shard-00002-\w+.h5: no such file",
     ),
     "a shard is another": (
-        lambda d: shutil.copy(d / "shard-00000.h5", d / "shard-00001.h5"),
-        r"shard-00001.h5: is not the shard that manifest.parquet names; render again",
+        lambda d: shutil.copy(shard_of(d.parent, 0), shard_of(d.parent, 1)),
+        r"shard-00001-\w+.h5: is not the shard that manifest.parquet names; render again",
     ),
     "no manifest": (lambda d: (d / MANIFEST).unlink(), "manifest.parquet: no such file"),
     "no Parquet": (lambda d: (d / MANIFEST).write_text("x"), "manifest.parquet: not a readable"),
@@ -378,14 +414,50 @@ def rename_shard(folder, name):
 def test_bad_folders(twelve, name):
     make(twelve, "maps", **TWO_EACH)
     damage, found = BAD_FOLDERS[name]
+    whole = content(twelve / "maps")
     damage(twelve / "maps")
     with pytest.raises(CacheError, match=found):
         open_cache(twelve / "maps")
+    make(twelve, "maps", **TWO_EACH)
+    with open_cache(twelve / "maps") as cache:
+        assert len(list(cache.verify())) == 12
+    merge(twelve / "maps", twelve / "merged.h5")
+    make(twelve)
+    assert content(twelve / "merged.h5") == content(twelve / "maps.h5")
+    make(twelve, "maps", **TWO_EACH, overwrite=True)
+    assert content(twelve / "maps") == whole
+
+
+def test_merged_into_its_own_folder(twelve):
+    make(twelve, "maps", **TWO_EACH)
+    with pytest.raises(OutputError, match="lies among the shards"):
+        merge(twelve / "maps", twelve / "maps/all.h5")
+
+
+def test_hidden_files_of_others_do_no_harm(twelve):
+    make(twelve, "maps", **TWO_EACH)
+    (twelve / "maps/.DS_Store").write_bytes(b"left by a file manager")
+    (twelve / "maps/.odd.part").mkdir()
+    assert make(twelve, "maps", **TWO_EACH).rendered == 0
+    assert {".DS_Store", ".odd.part"} <= set(names(twelve / "maps"))
+
+
+def test_a_file_is_no_folder(twelve):
+    (twelve / "maps").write_text("mine")
+    with pytest.raises(OutputError, match="maps: is a file; name a new folder"):
+        make(twelve, "maps")
+    assert (twelve / "maps").read_text() == "mine"
 
 
 def test_a_folder_of_other_things_is_left_alone(twelve):
-    with pytest.raises(OutputError, match=r"images: is a folder that holds other files"):
+    (twelve / "papers").mkdir()
+    (twelve / "papers/gaze.pdf").write_text("to be read")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match=r"papers: is a folder that holds other files"):
+            make(twelve, "papers", overwrite=overwrite)
+    with pytest.raises(OutputError, match=r"images: is, or lies among, what is rendered"):
         make(twelve, "images")
+    assert names(twelve / "papers") == ["gaze.pdf"]
     assert len(names(twelve / "images")) == 12
 
 
@@ -395,7 +467,7 @@ def test_a_folder_of_other_things_is_left_alone(twelve):
 def test_workers_of_other_versions_refuse(twelve, monkeypatch):
     task = shards.ShardTask(twelve / "shard-00000.h5", (), SPEC, SPEC.drawing(), durable=True)
     monkeypatch.setattr("cv2.__version__", "1")
-    with pytest.raises(ConfigError, match=r"opencv was .*, is \"1\".*the same versions"):
+    with pytest.raises(ConfigError, match=r"versions.opencv was .*, is \"1\".*the same versions"):
         shards.render_shard(task)
 
 

@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gazetools.errors import ConfigError, FormatError
 from gazetools.images import list_images, read_image
+from gazetools.kernels import hashes as kernels
 from gazetools.splits import (
     SplitSpec,
     assign,
@@ -69,6 +70,49 @@ def test_many_equal_images_take_no_time():
     assert group_images(["x"] * 1500, np.zeros((1500, 32), np.uint8), SplitSpec()).max() == 0
 
 
+def slow_groups(names, hashes, bits, tied):
+    """Who is near whom, closed over chains."""
+    near = np.bitwise_count(hashes[:, None] ^ hashes[None]).sum(axis=2) <= bits
+    if tied:
+        near |= np.array([[a[0] == b[0] for b in names] for a in names])
+    for middle in range(len(names)):
+        near |= near[:, middle, None] & near[None, middle]
+    return [int(np.argmax(row | (np.arange(len(names)) == i))) for i, row in enumerate(near)]
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abcd"), st.integers(0, 5)), min_size=1, max_size=25),
+    st.one_of(st.sampled_from([-1, 0, 64, 255, 256, 1000]), st.integers(0, 60)),
+    st.floats(0, 0.2),
+    st.booleans(),
+    st.integers(0, 99),
+)
+def test_groups_are_those_of_all_pairs(images, bits, flipped, tied, seed):
+    """Pictures that are copies of a few, each with some bits flipped."""
+    rng = np.random.default_rng(seed)
+    pictures = rng.integers(0, 2, (6, 256))
+    flips = rng.random((len(images), 256)) < flipped
+    hashes = np.packbits(pictures[[picture for _, picture in images]] ^ flips, axis=1)
+    names = [f"{case}{i}" for i, (case, _) in enumerate(images)]
+    spec = SplitSpec(near_duplicate_bits=bits, group_by="^." if tied else None)
+    assert group_images(names, hashes, spec).tolist() == slow_groups(names, hashes, bits, tied)
+
+
+def test_interpreted_kernels_join_alike(monkeypatch):
+    hashes = np.random.default_rng(0).integers(0, 2, (12, 32), dtype=np.uint8)
+    spec = SplitSpec(near_duplicate_bits=10, group_by="^[ab]")
+    names = [*"abcabcabcdef"]
+    compiled = group_images(names, hashes, spec)
+    for name, kernel in list(vars(kernels).items()):
+        if hasattr(kernel, "py_func"):
+            monkeypatch.setattr(kernels, name, kernel.py_func)
+    with np.errstate(over="ignore"):  # the product of count_bits is meant to
+        interpreted = group_images(names, hashes, spec)
+    assert interpreted.tolist() == compiled.tolist()
+    assert 1 < len(set(compiled.tolist())) < 12
+
+
 @pytest.mark.parametrize("pattern", [r"^case\d+", r"^case(\d+)_"])
 def test_pattern_groups_by_match_or_by_its_group(pattern):
     group = group_images(NAMES, far_hashes(40), SplitSpec(group_by=pattern))
@@ -118,6 +162,44 @@ def test_shares_and_seed():
     assert drawn(val=0.2, test=0.1)[0] == splits
     assert drawn(val=0.2, test=0.1, seed=1)[0] != splits
     assert drawn(val=0, test=0)[0] == ["train"] * 40
+
+
+@given(
+    st.integers(1, 150),
+    st.integers(1, 3),
+    st.floats(0, 0.45),
+    st.floats(0, 0.45),
+    st.integers(0, 99),
+    st.data(),
+)
+def test_an_added_image_moves_few_others(groups, largest, val, test, seed, data):
+    """It may stand anywhere, alone or in a group that is there."""
+    sizes = np.random.default_rng(seed).integers(1, largest, groups, endpoint=True)
+    spec = SplitSpec(val=val, test=test, seed=seed)
+    of = np.repeat(np.arange(groups), sizes).tolist()
+    names = [f"{group}_{i}" for i, group in enumerate(of)]
+    before = assign(names, first_members(of), spec)
+    place = data.draw(st.integers(0, len(of)))
+    of.insert(place, data.draw(st.integers(0, groups)))
+    names.insert(place, "added")
+    after = assign(names, first_members(of), spec)
+    del after[place]
+    moved = sum(a != b for a, b in zip(before, after, strict=True))
+    # at each edge of a split some groups, and those that give way to them
+    assert moved <= (3 if max(np.bincount(of)) == 1 else 8 * max(np.bincount(of)))
+
+
+def first_members(of):
+    return np.array([of.index(group) for group in of])
+
+
+def test_draws_depend_on_names_alone():
+    """Of 40 images on their own, whatever their order: no number of theirs plays a part."""
+    order = np.random.default_rng(0).permutation(40)
+    spec = SplitSpec(val=0.2, test=0.2)
+    splits = assign(NAMES, np.arange(40), spec)
+    shuffled = assign([NAMES[i] for i in order], np.arange(40), spec)
+    assert shuffled == [splits[i] for i in order]
 
 
 def test_a_large_group_does_not_keep_val_empty():

@@ -180,6 +180,48 @@ def test_a_truncated_file_is_not_read(tmp_path):
         read_table(path, FIXATIONS)
 
 
+def with_raw_note(path, note):
+    table = pa.Table.from_pandas(fixations())
+    pq.write_table(table.replace_schema_metadata({b"gazetools": note}), path)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"{", b"\xff", b"[]", b'"a"', b"[" * 100_000, b'{"version": "1"}', b'{"version": null}'],
+)
+def test_a_note_that_is_none_is_a_schema_error(tmp_path, note):
+    path = tmp_path / "f.parquet"
+    with_raw_note(path, note)
+    with pytest.raises(SchemaError, match=r"f\.parquet: not a readable Parquet file"):
+        read_table(path, FIXATIONS)
+
+
+def test_text_that_is_none_is_a_schema_error(tmp_path):
+    table = pa.Table.from_pandas(fixations())
+    bad = pa.array([b"\xff"] * 2).cast(pa.string(), safe=False)
+    pq.write_table(table.set_column(0, "recording", bad), tmp_path / "f.parquet")
+    with pytest.raises(SchemaError, match=r"f\.parquet: not a readable Parquet file .*UTF8"):
+        read_table(tmp_path / "f.parquet", FIXATIONS)
+
+
+def test_a_table_with_any_flipped_bit_is_read_or_a_schema_error(tmp_path):
+    path = tmp_path / "f.parquet"
+    write_table(fixations(), path, FIXATIONS, provenance={"a": [1]})
+    content = bytearray(path.read_bytes())
+    begin = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    refused = 0
+    for bit in np.random.default_rng(0).integers(8 * begin, 8 * len(content), 200).tolist():
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        content[bit // 8] ^= 1 << bit % 8
+        try:
+            read_table(path, FIXATIONS)
+        except SchemaError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017
+            refused += 1
+    assert refused > 20
+
+
 def test_an_output_is_not_replaced_unasked(tmp_path):
     path = tmp_path / "f.parquet"
     path.write_text("precious")

@@ -53,11 +53,49 @@ class Disk:
         return found
 
     def _read(self, begin: int, size: int) -> bytes:
+        """Read to the end of the file at most; a disk may give less than it is asked for."""
+        parts = []
+        while size and (part := self._read_some(begin, size)):
+            parts.append(part)
+            begin, size = begin + len(part), size - len(part)
+        return b"".join(parts)
+
+    def _read_some(self, begin: int, size: int) -> bytes:
         if hasattr(os, "pread"):
             return os.pread(self.fileno(), size, begin)
         with self._one_at_a_time:
             self._file.seek(begin)
             return self._file.read(size) or b""
+
+
+class Reader:
+    """A disk as HDF5 wants it, with a place where the next bytes are read.
+
+    HDF5 is not given the path: by the time it opens it, another file may lie there.
+    """
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk, self._at = disk, 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place, from the begin or the end of the file."""
+        self._at = offset + (self._disk.size() if whence == os.SEEK_END else 0)
+        return self._at
+
+    def tell(self) -> int:
+        """Return that place."""
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes, or raise a CacheError."""
+        found = self._disk.read(self._at, size)
+        self._at += size
+        return found
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer`, or raise a CacheError."""
+        buffer[:] = memoryview(self.read(len(buffer)))
+        return len(buffer)
 
 
 def digest_around(disk: Disk, length: int, parts: Extents) -> bytes:

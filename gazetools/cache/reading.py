@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gazetools.cache.codecs import Bytes, Undecodable, restore
-from gazetools.cache.disk import Disk, digest_around
+from gazetools.cache.disk import Disk, Reader, digest_around
 from gazetools.cache.index import read_index
 from gazetools.cache.layout import (
     FIXATION_COLUMNS,
@@ -310,7 +310,7 @@ def _hdf5(disk: Disk) -> h5py.File:
             "was rewritten by another program; render it again"
         )
     try:
-        return h5py.File(disk.path, "r")
+        return h5py.File(Reader(disk), "r")
     except OSError as error:
         raise CacheError(
             f"{disk.path}: cannot be opened as HDF5 ({error}); it is truncated or damaged, "

@@ -1,16 +1,19 @@
 """A cache in many files: shards in a folder, tied together by a manifest.
 
 ``manifest.parquet`` names every shard, in the order of their numbers, with the number of its
-items and its ``sha256``; its footer holds the ``spec``, ``recipe`` and ``sources`` of the whole.
+items and its ``sha256``; its footer holds the ``spec``, ``recipe`` and ``sources`` of the whole,
+and a ``sha256`` of all of these.
 It is written last and replaced at once: shards that it does not name do not count.
 """
 
 import hashlib
+import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import pandas as pd
 
 from gazetools.cache.layout import CacheSpec, Encoded, Item
 from gazetools.cache.reading import Cache
+from gazetools.cache.structure import HEADER, check_header
 from gazetools.errors import CacheError, SchemaError
 from gazetools.images import UInt8
 from gazetools.tables import Column, Schema, read_table, write_table
@@ -55,7 +59,8 @@ def write_manifest(
         with Cache.open(shard) as cache:
             rows.append((shard.name, len(cache), cache.sha256))
     table = pd.DataFrame(rows, columns=[column.name for column in SHARDS.columns])
-    about = {"spec": vars(spec), "recipe": recipe, "sources": sources}
+    header = {"spec": vars(spec), "recipe": recipe, "sources": sources}
+    about = {**header, "sha256": _digest(table, header)}
     write_table(table, folder / MANIFEST, SHARDS, provenance=about, overwrite=True)
 
 
@@ -71,6 +76,7 @@ class ShardedCache(Cache):
         self.path = folder
         table, about = read_manifest(folder)
         self.shards = tuple(folder / name for name in table["shard"])
+        self._told = list(zip(table["items"], table["sha256"], strict=True))
         self.spec = CacheSpec(**about["spec"])
         self.recipe, self.sources = about["recipe"], about["sources"]
         self.sha256 = hashlib.sha256("".join(table["sha256"]).encode()).hexdigest()
@@ -79,21 +85,23 @@ class ShardedCache(Cache):
         self._lock = threading.Lock()
         self._closed = False
         try:
-            self.items, self._place = self._find_items(table["sha256"])
+            self.items, self._place = self._find_items()
         except BaseException:
             self.close()
             raise
 
-    def _find_items(self, digests: Iterable[str]) -> tuple[tuple[Item, ...], Places]:
+    def _find_items(self) -> tuple[tuple[Item, ...], Places]:
         places = []
-        for number, sha256 in enumerate(digests):
+        for number in range(len(self.shards)):
             with self._shard(number) as shard:
-                if shard.sha256 != sha256 or shard.spec != self.spec:
-                    raise CacheError(
-                        f"{shard.path}: is not the shard that {MANIFEST} names; render again"
-                    )
                 places += [(item.name, number, i, item) for i, item in enumerate(shard.items)]
         places.sort(key=lambda place: place[0])
+        for (name, one, *_), (other_name, other, *_) in pairwise(places):
+            if name == other_name:
+                raise CacheError(
+                    f"{self.path}: item {name!r} is in {self.shards[one].name} and "
+                    f"{self.shards[other].name}; render again"
+                )
         inside = np.array([place[1:3] for place in places], np.int64).reshape(-1, 2)
         return tuple(item for *_, item in places), inside
 
@@ -166,17 +174,42 @@ class ShardedCache(Cache):
             idle = [other for other in self._open if not self._users[other]]
             for other in idle[: len(self._open) + 1 - _OPEN_AT_ONCE]:
                 self._open.pop(other).close()
-            self._open[number] = Cache.open(self.shards[number])
+            self._open[number] = self._opened_anew(number)
         return self._open[number]
+
+    def _opened_anew(self, number: int) -> Cache:
+        shard = Cache.open(self.shards[number])
+        if (len(shard), shard.sha256, shard.spec) != (*self._told[number], self.spec):
+            shard.close()
+            raise CacheError(f"{shard.path}: is not the shard that {MANIFEST} names; render again")
+        return shard
 
 
 def read_manifest(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read the manifest alone: a SHARDS table, and what its footer holds."""
+    """Read the manifest alone: a SHARDS table, and what its footer holds.
+
+    Raises
+    ------
+    CacheError
+        There is none, or it is damaged, altered, or not of shards.
+    """
+    path = folder / MANIFEST
     try:
-        table, about = read_table(folder / MANIFEST, SHARDS)
+        table, about = read_table(path, SHARDS)
     except SchemaError as error:
         raise CacheError(f"{error}; render again to make it") from error
-    stray = next((name for name in table["shard"] if not SHARD_NAME.fullmatch(name)), None)
-    if stray is not None or not {"spec", "recipe", "sources"} <= about.keys():
-        raise CacheError(f"{folder / MANIFEST}: is not a manifest of shards; render again")
+    stray = [name for name in table["shard"] if not SHARD_NAME.fullmatch(name)]
+    if stray or table.empty or not {*HEADER, "sha256"} <= about.keys():
+        raise CacheError(f"{path}: is not a manifest of shards; render again")
+    if about["sha256"] != _digest(table, about):
+        raise CacheError(
+            f"{path}: does not match its SHA-256; it is damaged or was altered, render again"
+        )
+    check_header(path, about)
     return table, about
+
+
+def _digest(table: pd.DataFrame, about: Mapping[str, Any]) -> str:
+    """SHA-256 of all that a manifest tells."""
+    told = [table.to_dict("list"), *(about[name] for name in HEADER)]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()

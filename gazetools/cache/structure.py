@@ -5,6 +5,7 @@ HDF5 is asked for nothing but the structure; where the chunks lie is all that re
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from gazetools.cache.layout import (
 )
 from gazetools.errors import CacheError
 
-ATTRIBUTES = ("format", "version", "spec", "recipe", "sources")
+HEADER = ("spec", "recipe", "sources")
+ATTRIBUTES = ("format", "version", *HEADER)
 MAX_ATTRIBUTE_BYTES = 1 << 24
 SUPERBLOCK_BYTES = 48
 
@@ -68,14 +70,8 @@ def examine(path: Path, file: h5py.File, room: int) -> Structure:
         It is not what the format demands; the message names the object.
     """
     _check_root(path, file)
-    header = {name: json.loads(_text(path, file, name)) for name in ("spec", "recipe", "sources")}
-    odd = [name for name, value in header.items() if not isinstance(value, dict)]
-    if odd:
-        raise CacheError(f"{path}: attribute {odd[0]!r} is no JSON object")
-    try:
-        spec = CacheSpec(**header["spec"])
-    except CacheError as error:
-        raise CacheError(f"{path}: /spec: {error}") from error
+    header = {name: json.loads(_text(path, file, name)) for name in HEADER}
+    spec = check_header(path, header)
     columns = {"fixations": (len(FIXATION_COLUMNS),)}
     chunks = {}
     for name, shape in spec.shapes().items():
@@ -90,6 +86,23 @@ def examine(path: Path, file: h5py.File, room: int) -> Structure:
         chunks[name] = _chunks(path, name, dataset, room)
     _check_apart(path, chunks)
     return Structure(spec, header["recipe"], header["sources"], chunks)
+
+
+def check_header(path: Path, header: Mapping[str, Any]) -> CacheSpec:
+    """Check what a cache says of itself, and return its spec.
+
+    Raises
+    ------
+    CacheError
+        One of HEADER is no mapping, or the spec is none.
+    """
+    odd = [name for name in HEADER if not isinstance(header[name], dict)]
+    if odd:
+        raise CacheError(f"{path}: {odd[0]!r} is no JSON object; render again")
+    try:
+        return CacheSpec(**header["spec"])
+    except (CacheError, TypeError) as error:
+        raise CacheError(f"{path}: 'spec': {error}; render again") from error
 
 
 def picture_extents(chunks: dict[str, Chunks]) -> Extents:

@@ -1,6 +1,7 @@
 """Write a cache, whole or not at all."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,13 +11,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
-from gazetools.cache.codecs import CODECS
+from gazetools.cache.codecs import CODECS, store
 from gazetools.cache.disk import Disk, digest_around
 from gazetools.cache.encoding import encode
 from gazetools.cache.index import index_bytes
 from gazetools.cache.layout import (
+    FIXATION_COLUMNS,
     FORMAT,
     LIBVER,
     LIST_ROWS,
@@ -38,9 +39,8 @@ class CacheWriter:
         self._disk, self._file, self._spec, self._count = disk, file, spec, count
         self._items: list[Item] = []
         self._names: set[str] = set()
-        self._png = bytearray()
-        self._fixations: list[npt.NDArray[np.float64]] = []
-        self._rows = 0
+        self._mask_png = _List(file, "mask_png", "u1")
+        self._fixations = _List(file, "fixations", "<f8", len(FIXATION_COLUMNS))
         self._datasets = {
             name: file.create_dataset(
                 name,
@@ -69,6 +69,8 @@ class CacheWriter:
             for name, dataset in self._datasets.items():
                 at = (position, *(0 for _ in self._spec.shapes()[name]))
                 dataset.write_direct_chunk(at, encoded.chunks[name])
+            mask_png = self._mask_png.add(encoded.mask_png)
+            fixations = self._fixations.add(encoded.fixations.astype("<f8", copy=False).tobytes())
         self._disk.check()
         self._names.add(encoded.name)
         self._items.append(
@@ -79,29 +81,68 @@ class CacheWriter:
                 height=encoded.height,
                 has_mask=encoded.has_mask,
                 made_from=encoded.made_from,
-                mask_png=(len(self._png), len(encoded.mask_png)),
-                fixations=(self._rows, len(encoded.fixations)),
+                mask_png=mask_png,
+                fixations=fixations,
                 sha256=encoded.sha256,
                 xxh3=encoded.xxh3,
             )
         )
-        self._png += encoded.mask_png
-        self._fixations.append(encoded.fixations)
-        self._rows += len(encoded.fixations)
 
     def finish(self) -> None:
-        """Write the lists and the index; every announced item must have been added."""
+        """Write the rest of the lists, and the index; all announced items must have been added."""
         if len(self._items) != self._count:
             raise CacheError(f"{len(self._items)} items written, {self._count} announced")
-        self._write_list("mask_png", np.frombuffer(bytes(self._png), np.uint8))
-        self._write_list("fixations", np.concatenate(self._fixations))
-        self._write_list("index", np.frombuffer(index_bytes(self._items), np.uint8))
+        index = _List(self._file, "index", "u1")
+        index.add(index_bytes(self._items))
+        for rows in (self._mask_png, self._fixations, index):
+            rows.finish()
 
-    def _write_list(self, name: str, values: npt.NDArray[Any]) -> None:
-        chunk = (max(1, min(LIST_ROWS[name], len(values))), *values.shape[1:])
-        self._file.create_dataset(
-            name, data=values, chunks=chunk, maxshape=(None, *values.shape[1:]), fletcher32=True
+
+class _List:
+    """A list of which each chunk is written as soon as it is full."""
+
+    def __init__(self, file: h5py.File, name: str, dtype: str, *width: int) -> None:
+        self._file, self._name, self._dtype, self._width = file, name, dtype, width
+        self._row_bytes = np.dtype(dtype).itemsize * math.prod(width)
+        self._rows = self._written = 0
+        self._waiting = bytearray()
+        self._dataset: h5py.Dataset | None = None
+
+    def add(self, data: bytes) -> tuple[int, int]:
+        """Append whole rows; return where they begin, and how many they are."""
+        begin, count = self._rows, len(data) // self._row_bytes
+        self._rows += count
+        self._waiting += data
+        while self._rows - self._written >= LIST_ROWS[self._name]:
+            self._write_chunk(LIST_ROWS[self._name])
+        return begin, count
+
+    def finish(self) -> None:
+        """Write what fills no chunk; where there was none yet, it is one of its own size."""
+        if self._rows > self._written:
+            self._write_chunk(self._rows)
+        elif self._dataset is None:
+            self._create(1)
+
+    def _write_chunk(self, rows: int) -> None:
+        dataset = self._dataset if self._dataset is not None else self._create(rows)
+        size = dataset.chunks[0] * self._row_bytes
+        data = bytes(self._waiting[:size]).ljust(size, b"\0")  # as HDF5 fills up the last one
+        del self._waiting[:size]
+        begin, self._written = self._written, min(self._written + dataset.chunks[0], self._rows)
+        dataset.resize(self._written, axis=0)
+        dataset.id.write_direct_chunk((begin, *(0 for _ in self._width)), store("none", data))
+
+    def _create(self, chunk: int) -> h5py.Dataset:
+        self._dataset = self._file.create_dataset(
+            self._name,
+            shape=(0, *self._width),
+            chunks=(chunk, *self._width),
+            maxshape=(None, *self._width),
+            dtype=self._dtype,
+            fletcher32=True,
         )
+        return self._dataset
 
 
 def _compression(codec: str) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def distance_maps(
         What is stored is gain * value + rounding: 1 and 0 for float32, 255 and .5 for uint8.
     out : (L, H, W), written in place
     """
-    levels, height, width = out.shape
+    height, width = out.shape[1:]
     rows, columns = TILES * TILE_ROWS, TILES * TILE_COLUMNS
     tile_x, tile_y = centres(rows, columns, TILE_ROWS, TILE_COLUMNS, step_x, step_y)
     block_x, block_y = centres(height, width, rows, columns, step_x, step_y)
@@ -220,7 +220,6 @@ def distance_maps(
     half_y = np.float32((TILE_ROWS - 1) / 2 * step_y)
     far = np.float32(ceiling)
     in_block = np.empty((len(primitives), len(block_x)), np.bool_)
-    in_tile = np.empty((len(primitives), len(tile_x)), np.bool_)
     keep_near(
         primitives.astype(np.float32),
         counts,
@@ -232,46 +231,77 @@ def distance_maps(
         far,
         in_block,
     )
+    in_tile = np.empty((len(primitives), len(tile_x)), np.bool_)
     near = np.empty(primitives.shape, np.float32)
     ends = np.empty_like(counts)
-    picked = np.empty(len(primitives), np.int64)
-    tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
-    ramp = (np.arange(TILE_COLUMNS) * step_x).astype(np.float32)
     out[:] = 0
     for block in range(-(-height // rows) * -(-width // columns)):
         top = block // -(-width // columns) * rows
         left = block % -(-width // columns) * columns
         take_block(primitives, counts, in_block[:, block], left * step_x, top * step_y, near, ends)
         keep_near(near, ends, tile_x, tile_y, half_x, half_y, linear, far, in_tile)
-        for cell in range(TILES * TILES):
-            row0 = top + cell // TILES * TILE_ROWS
-            column0 = left + cell % TILES * TILE_COLUMNS
-            if row0 >= height or column0 >= width:
-                continue
-            x0, y0 = tile_x[cell] - half_x, tile_y[cell] - half_y
-            tile[:] = np.inf
-            begin = 0
-            touched = False
-            for level in range(levels - 1, -1, -1):
-                many = 0
-                for j in range(begin, ends[level]):
-                    picked[many] = j
-                    many += int(in_tile[j, cell])
-                begin = ends[level]
-                if many > 0:
-                    lower_tile(tile, near, picked[:many], ramp, x0, y0, np.float32(step_y), linear)
-                    store_tile(
-                        tile,
-                        out[level],
-                        row0,
-                        column0,
-                        linear,
-                        np.float32(gain),
-                        np.float32(rounding),
-                    )
-                elif touched:
-                    copy_tile(out[level + 1], out[level], row0, column0)
-                touched = touched or many > 0
+        draw_block(
+            near,
+            ends,
+            in_tile,
+            tile_x - half_x,
+            tile_y - half_y,
+            step_x,
+            np.float32(step_y),
+            linear,
+            np.float32(gain),
+            np.float32(rounding),
+            top,
+            left,
+            out,
+        )
+
+
+@njit(cache=True, nogil=True)
+def draw_block(
+    near: Float32,
+    ends: Integers,
+    in_tile: Flags,
+    tile_x: Float32,
+    tile_y: Float32,
+    step_x: float,
+    step_y: Scalar,
+    linear: bool,
+    gain: Scalar,
+    rounding: Scalar,
+    top: int,
+    left: int,
+    out: NDArray[np.generic],
+) -> None:
+    """Draw all levels of each tile of a block, the innermost first.
+
+    `tile_x` and `tile_y` are the first pixel of each tile, measured from the block's corner.
+    """
+    _, height, width = out.shape
+    picked = np.empty(len(near), np.int64)
+    tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
+    ramp = (np.arange(TILE_COLUMNS) * step_x).astype(np.float32)
+    for cell in range(TILES * TILES):
+        row0 = top + cell // TILES * TILE_ROWS
+        column0 = left + cell % TILES * TILE_COLUMNS
+        if row0 >= height or column0 >= width:
+            continue
+        x0, y0 = tile_x[cell], tile_y[cell]
+        tile[:] = np.inf
+        begin = 0
+        touched = False
+        for level in range(len(ends) - 1, -1, -1):
+            many = 0
+            for j in range(begin, ends[level]):
+                picked[many] = j
+                many += int(in_tile[j, cell])
+            begin = ends[level]
+            if many > 0:
+                lower_tile(tile, near, picked[:many], ramp, x0, y0, step_y, linear)
+                store_tile(tile, out[level], row0, column0, linear, gain, rounding)
+            elif touched:
+                copy_tile(out[level + 1], out[level], row0, column0)
+            touched = touched or many > 0
 
 
 @njit(cache=True, nogil=True)

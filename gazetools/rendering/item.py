@@ -1,14 +1,24 @@
 """One item: decode its image, draw its gaze, make its pseudo-mask."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
 from gazetools.cache import Record
 from gazetools.errors import FormatError
-from gazetools.images import UInt8, encode_png, read_image, read_mask, resize_image, resize_mask
+from gazetools.images import (
+    UInt8,
+    decode_image,
+    decode_mask,
+    encode_png,
+    file_content,
+    resize_image,
+    resize_mask,
+)
 from gazetools.maps import Track, heatmap, pooled, track_maps
 from gazetools.masks import UNCERTAIN, pseudo_mask
-from gazetools.rendering.planning import Job
+from gazetools.rendering.planning import Job, sha256
 from gazetools.rendering.spec import RenderSpec
 
 
@@ -21,12 +31,10 @@ def render_item(job: Job, spec: RenderSpec) -> Record:
         The image or the mask cannot be read, or is another than when it was planned.
     """
     size = (spec.size_px, spec.size_px)
-    image = read_image(job.image)
-    mask = read_mask(job.mask) if job.mask is not None else None
-    if image.shape[:2] != (job.height, job.width) or (
-        mask is not None and mask.shape != (job.height, job.width)
-    ):
-        raise FormatError(f"{job.image}: was changed while it was rendered; render again")
+    image = decode_image(_planned(job.image, job.image_sha256), job.image)
+    mask = None
+    if job.mask is not None:
+        mask = decode_mask(_planned(job.mask, job.mask_sha256), job.mask)
     small = resize_image(image, size)
     # the CRF's reach is in px of the image itself
     seen = image if spec.masks.source == "crf" else small
@@ -42,6 +50,13 @@ def render_item(job: Job, spec: RenderSpec) -> Record:
         mask_png=encode_png(mask * np.uint8(255)) if mask is not None else b"",
         made_from=job.made_from,
     )
+
+
+def _planned(path: Path, planned_sha256: str | None) -> bytes:
+    content = file_content(path)
+    if sha256(content) != planned_sha256:
+        raise FormatError(f"{path}: was changed while the cache was rendered; render again")
+    return content
 
 
 def _tracks(job: Job, px_per_deg: float | None) -> list[Track]:

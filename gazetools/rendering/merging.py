@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gazetools.cache import create_cache, open_cache
-from gazetools.errors import CacheError
-from gazetools.files import locked
+from gazetools.errors import CacheError, OutputError
+from gazetools.files import check_output, locked
 from gazetools.progress import Progress, unseen
 
 
@@ -25,6 +25,9 @@ def merge(folder: Path, out: Path, *, overwrite: bool = False, progress: Progres
     """
     if not folder.is_dir():
         raise CacheError(f"{folder}: no such folder; expected one that `gazetools render` wrote")
+    check_output(out, overwrite=overwrite)
+    if out.resolve().parent == folder.resolve():
+        raise OutputError(f"{out}: lies among the shards; name a file outside {folder}")
     with (
         locked(out),
         open_cache(folder) as shards,

@@ -24,14 +24,14 @@ def make_file(
     process died is not rendered again.
     """
     with _cache_before(out, plan, overwrite=overwrite) as before:
-        kept = _kept(before, plan)
-        if before is not None:
-            summary.changed = changes(before.recipe, plan.recipe)
+        kept = _kept(before, plan, summary)
+        parts = out.with_name(f".{out.name}.parts")
         if before is not None and _is_up_to_date(before, plan, kept):
             summary.reused = len(plan.jobs)
+            shutil.rmtree(parts, ignore_errors=True)
             return
         new = [job for job in plan.jobs if job.made_from not in kept]
-        with _parts_of(out) as parts:
+        with _holding(parts):
             tasks = tasks_for(
                 new,
                 parts,
@@ -41,7 +41,7 @@ def make_file(
                 durable=False,
             )
             _sweep(parts, tasks)
-            todo = [task for task in tasks if not is_done(task)]
+            todo = [task for task in tasks if overwrite or not is_done(task)]
             summary.rendered = sum(len(task.jobs) for task in todo)
             summary.reused = len(plan.jobs) - summary.rendered
             run(todo, summary.reused)
@@ -75,49 +75,51 @@ def _refusal(out: Path, why: str) -> OutputError:
     return OutputError(f"{out}: already exists; remove it or pass --overwrite ({why})")
 
 
-def _kept(before: Cache | None, plan: Plan) -> dict[str, int]:
+def _kept(before: Cache | None, plan: Plan, summary: RenderSummary) -> dict[str, int]:
     """Items that need not be rendered again, by what they were made from."""
     if before is None:
         return {}
+    summary.changed = changes(before.recipe, plan.recipe)
+    names = {job.name for job in plan.jobs}
+    summary.removed = [item.name for item in before.items if item.name not in names]
     wanted = {job.made_from for job in plan.jobs}
     kept = {}
     for index, item in enumerate(before.items):
         if item.made_from in wanted:
-            with suppress(CacheError):  # damaged: it is rendered again
+            try:
                 before.stored(index)
                 kept[item.made_from] = index
+            except CacheError:
+                summary.mended.append(item.name)
     return kept
 
 
 def _is_up_to_date(before: Cache, plan: Plan, kept: dict[str, int]) -> bool:
     same = [identity(item) for item in before.items] == [identity(job) for job in plan.jobs]
-    same = same and len(kept) == len(plan.jobs)
+    same = same and all(job.made_from in kept for job in plan.jobs)
     return same and before.recipe == plan.recipe and before.sources == plan.sources
 
 
 @contextmanager
-def _parts_of(out: Path) -> Iterator[Path]:
-    """Yield a folder for shards; it goes when all is done, or if it was not used."""
-    parts = out.with_name(f".{out.name}.parts")
+def _holding(parts: Path) -> Iterator[None]:
+    """Keep a folder for shards; it goes when all is done, or if it was not used."""
     try:
         parts.mkdir(exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror})") from error
-    try:
-        yield parts
+        yield
     except BaseException:
         _sweep(parts)
         with suppress(OSError):
             parts.rmdir()
         raise
-    shutil.rmtree(parts)
+    shutil.rmtree(parts, ignore_errors=True)
 
 
 def _sweep(parts: Path, tasks: Sequence[ShardTask] | None = None) -> None:
     """Remove what killed workers left behind, and shards that are not wanted any more."""
     wanted = {task.path for task in tasks} if tasks is not None else set(parts.glob("shard-*.h5"))
-    for file in set(parts.iterdir()) - wanted:
-        file.unlink()
+    with suppress(OSError):  # they will go with the folder
+        for file in set(parts.iterdir()) - wanted:
+            file.unlink(missing_ok=True)
 
 
 def _put_together(
@@ -141,6 +143,8 @@ def _put_together(
                 item = before.stored(kept[job.made_from])
             else:
                 item = next(new)
+            if item.made_from != job.made_from:
+                raise OutputError(f"{out}: its parts were changed meanwhile; render again")
             writer.add(replace(item, name=job.name, split=job.split))
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gazetools.errors import FormatError
 from gazetools.files import file_sha256
-from gazetools.images import read_image, read_mask
+from gazetools.images import decode_image, decode_mask, file_content
 from gazetools.rendering.matching import Source
 from gazetools.rendering.spec import RenderSpec, RenderSummary
 from gazetools.splits import assign, difference_hash, group_images, parted_groups
@@ -26,7 +26,7 @@ class Scan:
     height: int
     hash: npt.NDArray[np.uint8]
     image_sha256: str
-    mask_sha256: str
+    mask_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Job:
     mask : Path or None
     width, height : int
         Size of the image, px.
+    image_sha256, mask_sha256 : str
+        Of the files when they were planned.
     gaze : ndarray of float64, shape (n, 5)
         As in :class:`Source`, positions in px of the image.
     made_from : str
-        SHA-256 of all that decides the item's pictures: two items of equal `made_from` are equal.
+        SHA-256 of all that decides the item's pictures and gaze, but for its name and split.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Job:
     mask: Path | None
     width: int
     height: int
+    image_sha256: str
+    mask_sha256: str | None
     gaze: npt.NDArray[np.float64]
     made_from: str
 
@@ -74,7 +78,8 @@ def scan(source: Source) -> Scan:
     FormatError
         Image or mask cannot be read, or has another size than it should.
     """
-    image = read_image(source.image)
+    content = file_content(source.image)
+    image = decode_image(content, source.image)
     height, width, _ = image.shape
     for said_width, said_height in np.unique(_said_px(source), axis=0):
         if (said_width, said_height) != (width, height):
@@ -82,20 +87,22 @@ def scan(source: Source) -> Scan:
                 f"{source.image}: is {width} x {height} px, but the fixation table says "
                 f"{said_width:.0f} x {said_height:.0f}; use the images that were shown"
             )
+    mask_sha256 = None
     if source.mask is not None:
-        mask_height, mask_width = read_mask(source.mask).shape
+        mask = file_content(source.mask)
+        mask_sha256 = sha256(mask)
+        mask_height, mask_width = decode_mask(mask, source.mask).shape
         if (mask_width, mask_height) != (width, height):
             raise FormatError(
                 f"{source.mask}: is {mask_width} x {mask_height} px, its image {width} x "
                 f"{height}; masks must have the size of their image"
             )
-    return Scan(
-        width,
-        height,
-        difference_hash(image),
-        file_sha256(source.image),
-        file_sha256(source.mask) if source.mask is not None else "",
-    )
+    return Scan(width, height, difference_hash(image), sha256(content), mask_sha256)
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def plan_jobs(
@@ -114,7 +121,7 @@ def digests(fixations: Path, scans: Sequence[Scan]) -> dict[str, str]:
     """Digests of the inputs, for the provenance of the cache."""
 
     def joined(parts: Iterable[str]) -> str:
-        return hashlib.sha256("".join(parts).encode()).hexdigest()
+        return sha256("".join(parts).encode())
 
     return {
         "fixations": file_sha256(fixations),
@@ -133,7 +140,7 @@ def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
     shares = (source.said_size == 1).all(axis=1)
     gaze = source.gaze.copy()
     gaze[shares, :2] *= (seen.width, seen.height)
-    made_from = hashlib.sha256(
+    made_from = sha256(
         "\n".join((drawing, seen.image_sha256, seen.mask_sha256 or "none", "")).encode()
         + np.ascontiguousarray(gaze, "<f8").tobytes()
     )
@@ -144,8 +151,10 @@ def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
         source.mask,
         seen.width,
         seen.height,
+        seen.image_sha256,
+        seen.mask_sha256,
         gaze,
-        made_from.hexdigest(),
+        made_from,
     )
 
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+
+import cv2
 
 from gazetools.progress import Tally
 from gazetools.rendering.shards import ShardTask, render_shard
@@ -18,5 +21,11 @@ def run(tasks: Sequence[ShardTask], workers: Workers, tally: Tally) -> None:
             pass
         return
     items = {task.path: len(task.jobs) for task in tasks}
-    for shard in on_dask(render_shard, tasks, workers.dask):
+    tally.tell(f"waiting for workers of {workers.dask}")
+    for shard in on_dask(_render_alone, tasks, workers.dask):
         tally.add(shard.name, items[shard])
+
+
+def _render_alone(task: ShardTask) -> Path:
+    cv2.setNumThreads(1)  # a cluster gives a task one core
+    return render_shard(task)

@@ -1,17 +1,16 @@
 """Shards: complete small caches, each rendered by one worker, of which a whole one is made."""
 
+import json
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from gazetools.cache import Item, create_cache, encode, open_cache
 from gazetools.errors import CacheError, ConfigError
 from gazetools.rendering.item import render_item
-from gazetools.rendering.planning import Job, changes
+from gazetools.rendering.planning import Job, changes, sha256
 from gazetools.rendering.spec import RenderSpec
 
 ItemDone = Callable[[str], None]
@@ -59,7 +58,6 @@ def render_shard(task: ShardTask, item_done: ItemDone = lambda name: None) -> Pa
             f"{platform.node()}: this worker would draw otherwise ({', '.join(differing)}); "
             "install the same versions everywhere"
         )
-    cv2.setNumThreads(1)  # OpenCV's own threads would fight for the same cores
     shape = task.spec.cache()
     with create_cache(
         task.path,
@@ -79,17 +77,23 @@ def render_shard(task: ShardTask, item_done: ItemDone = lambda name: None) -> Pa
 def tasks_for(
     jobs: Sequence[Job], folder: Path, spec: RenderSpec, *, items: int, first: int, durable: bool
 ) -> list[ShardTask]:
-    """Part jobs into shards of `items` each, numbered from `first`."""
+    """Part jobs into shards of `items` each, numbered from `first`.
+
+    The name of a shard tells what it holds: what a late worker writes for another plan cannot
+    be taken for it.
+    """
+    parts = (tuple(jobs[begin : begin + items]) for begin in range(0, len(jobs), items))
+    drawing = spec.drawing()
     return [
-        ShardTask(
-            folder / f"shard-{first + number:05d}.h5",
-            tuple(jobs[begin : begin + items]),
-            spec,
-            spec.drawing(),
-            durable,
-        )
-        for number, begin in enumerate(range(0, len(jobs), items))
+        ShardTask(folder / shard_name(number, part), part, spec, drawing, durable)
+        for number, part in enumerate(parts, start=first)
     ]
+
+
+def shard_name(number: int, jobs: Sequence[Job]) -> str:
+    """Name a shard by its number and what it holds."""
+    held = json.dumps([identity(job) for job in jobs]).encode()
+    return f"shard-{number:05d}-{sha256(held)[:12]}.h5"
 
 
 def is_done(task: ShardTask) -> bool:

@@ -14,6 +14,8 @@ from gazetools.masks import PseudoMaskSpec
 from gazetools.splits import SplitSpec
 from gazetools.tracks import TrackSpec
 
+_DRAWN_BY = ("gazetools", "numpy", "numba", "lz4", "zstandard")
+
 
 @dataclass(frozen=True)
 class RenderSpec:
@@ -63,8 +65,7 @@ class RenderSpec:
             "size_px": self.size_px,
             "codec": self.codec,
             "px_per_deg": self.px_per_deg,
-            "gazetools": version("gazetools"),
-            "opencv": cv2.__version__,
+            "versions": {"opencv": cv2.__version__} | {name: version(name) for name in _DRAWN_BY},
         }
 
     def recipe(self) -> dict[str, Any]:
@@ -84,6 +85,10 @@ class RenderSummary:
         Items of the cache: `rendered` now, or `reused` from what was there before.
     changed : list of str
         Settings that differ from those of the cache that was there.
+    removed : list of str
+        Its items that are no longer wanted.
+    mended : list of str
+        Its items or shards that were damaged.
     images_without_gaze : list of str
         They become items only where a given list names them for the test split.
     largest_group : int
@@ -97,6 +102,8 @@ class RenderSummary:
     reused: int = 0
     shards: int = 0
     changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
     levels: int = 0
     masks: int = 0
     splits: Counter[str] = field(default_factory=Counter)

@@ -16,6 +16,7 @@ from gazetools.rendering.spec import RenderSpec, RenderSummary
 from gazetools.workers import Workers, on_threads
 
 SHARD_ITEMS = 128
+_SUFFIXES = (".h5", ".hdf5")
 
 
 def render(
@@ -64,8 +65,10 @@ def render(
     spec, workers = spec or RenderSpec(), workers or Workers()
     if shard_items < 1:
         raise ConfigError(f"shard_items is {shard_items}; expected at least 1")
-    if not out.parent.is_dir():
-        raise OutputError(f"{out}: folder {out.parent} does not exist; create it first")
+    _check_name(out, [fixations, *spec.split.files], [images, masks])
+    if workers.dask is not None:  # where a worker runs is not here
+        images, out = images.resolve(), out.resolve()
+        masks = masks.resolve() if masks is not None else None
     in_folder = is_folder(out)
     with locked(out):
         sweep_orphans(out)
@@ -83,6 +86,23 @@ def render(
         make(out, plan, render_shards, summary, shard_items=shard_items, overwrite=overwrite)
     summary.items = len(plan.jobs)
     return summary
+
+
+def _check_name(out: Path, files: Sequence[Path], folders: Sequence[Path | None]) -> None:
+    """Refuse a cache that would lie over its inputs, or where there is no folder."""
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: folder {out.parent} does not exist; create it first")
+    if out.suffix and not out.is_dir() and out.suffix not in _SUFFIXES:
+        raise OutputError(
+            f"{out}: caches end in {', '.join(_SUFFIXES)}, or in nothing for a folder of shards; "
+            f"name it {out.stem}.h5"
+        )
+    inside = {folder.resolve() for folder in folders if folder is not None}
+    if out.resolve() in {file.resolve() for file in files} or inside & {
+        out.resolve(),
+        out.resolve().parent,
+    }:
+        raise OutputError(f"{out}: is, or lies among, what is rendered; name another output")
 
 
 def _plan(
