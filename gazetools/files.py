@@ -89,8 +89,8 @@ def replacing(path: Path, *, overwrite: bool = False, durable: bool = True) -> I
     OutputError
         `path` exists and `overwrite` is false, or the disk refuses to take the file.
     """
-    check_output(path, overwrite=overwrite)
     sweep_orphans(path)
+    check_output(path, overwrite=overwrite)
     temporary = _temporary(path, ".part")
     try:
         yield temporary
@@ -119,13 +119,13 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     OutputError
         `path` exists and `overwrite` is false, is no folder, or the disk refuses to take it.
     """
+    sweep_orphans(path)
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path}: is a file; name a new folder")
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: already exists; remove it or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: folder {path.parent} does not exist; create it first")
-    sweep_orphans(path)
     temporary, before = _temporary(path, ".part"), _temporary(path, ".old")
     try:
         temporary.mkdir()
