@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gazetools.cache import Cache, open_cache
-from gazetools.errors import TrainingError
+from gazetools.errors import CacheError, TrainingError
 from gazetools.files import uninterrupted
 from gradtrack_model import runs
 from gradtrack_model.augmentation import Augmentation
@@ -121,6 +121,8 @@ def fit(
         runs.check_same_run(run_folder, info)
     trainer = Trainer(config, METHODS[config.method], chosen)
     with closing(validation), closing(_training_items(cache_path, config, chosen)) as dataset:
+        if dataset.sha256 != info.cache.sha256:
+            raise CacheError(f"{cache_path}: was rendered anew just now; train again")
         _start(trainer, run_folder, info, resume)
         _run(trainer, dataset, validation, run_folder, info, workers, progress)
     return _finish(trainer, run_folder, info)

@@ -15,8 +15,8 @@ from model_cache import make_cache
 from safetensors.torch import load_file
 
 from gazetools.cache import Cache
-from gazetools.errors import ConfigError, OutputError, TrainingError
-from gradtrack_model import runs
+from gazetools.errors import CacheError, ConfigError, OutputError, TrainingError
+from gradtrack_model import runs, train
 from gradtrack_model.config import PRESETS
 from gradtrack_model.data import CacheDataset
 from gradtrack_model.methods import METHODS
@@ -396,3 +396,18 @@ def test_settings_of_another_version_are_named(tmp_path, uninterrupted):
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(ConfigError, match="'warp'"):
         runs.read_run(tmp_path)
+
+
+def test_a_cache_that_is_rendered_between_two_looks_is_refused(tmp_path, monkeypatch):
+    path = make_cache(tmp_path / "maps.h5")
+    look_at = train._look_at
+
+    def look_and_replace(cache_path, config):
+        found = look_at(cache_path, config)
+        make_cache(tmp_path / "other.h5", side=40).replace(cache_path)
+        return found
+
+    monkeypatch.setattr(train, "_look_at", look_and_replace)
+    with pytest.raises(CacheError, match="was rendered anew just now; train again"):
+        train.fit(PRESETS["tiny"], path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
