@@ -21,9 +21,10 @@ from gazetools.cache import open_cache
 from gazetools.cache.sharded import MANIFEST
 from gazetools.errors import CacheError, ConfigError, FormatError, OutputError
 from gazetools.images import encode_png, read_image
+from gazetools.masks import PseudoMaskSpec
 from gazetools.rendering import RenderSpec, merge, onefile, shards
 from gazetools.splits import SplitSpec
-from gazetools.tables import write_table
+from gazetools.tables import FIXATIONS, write_table
 from gazetools.tracks import TrackSpec
 from gazetools.workers import Workers
 
@@ -147,6 +148,16 @@ def test_only_new_images_are_rendered(twelve):
     assert content(twelve / "maps.h5") == content(twelve / "whole.h5")
 
 
+@pytest.mark.parametrize("out", ["maps.h5", "maps"])
+def test_settings_are_read_back_as_they_were(twelve, out):
+    """JSON has no tuples."""
+    masks = PseudoMaskSpec("heatmap", band=(0.3, 0.6))
+    spec = RenderSpec(24, TrackSpec(2, fractions=(1.0, 0.5)), masks=masks, split=SPEC.split)
+    make(twelve, out, spec)
+    summary = make(twelve, out, spec)
+    assert (summary.rendered, summary.changed) == (0, [])
+
+
 def test_nothing_new_leaves_the_file_alone(twelve):
     make(twelve)
     before = (twelve / "maps.h5").stat()
@@ -180,9 +191,11 @@ def test_changed_gaze_and_masks_are_rendered_again(twelve):
     make(twelve)
     table = pd.read_parquet(twelve / "fixations.parquet")
     table.loc[table["stimulus"] == "image03", "duration_ms"] += 1
-    save(table, twelve)
+    path = twelve / "fixations.parquet"
+    write_table(table, path, FIXATIONS, provenance={"exports": ["b.tsv"]}, overwrite=True)
     (twelve / "masks/image00.png").unlink()
-    assert make(twelve).rendered == 2
+    summary = make(twelve)
+    assert (summary.rendered, summary.changed) == (2, [])
 
 
 def test_parts_that_a_kill_left_after_the_last_step_go(twelve):

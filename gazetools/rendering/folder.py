@@ -8,7 +8,7 @@ from pathlib import Path
 from gazetools.cache import open_cache
 from gazetools.cache.sharded import MANIFEST, SHARD_NAME, read_manifest, write_manifest
 from gazetools.errors import CacheError, OutputError
-from gazetools.rendering.planning import Plan, changes
+from gazetools.rendering.planning import Plan
 from gazetools.rendering.shards import Run, identity, is_done, tasks_for
 from gazetools.rendering.spec import RenderSummary
 
@@ -68,7 +68,7 @@ def _shards_before(out: Path, plan: Plan, summary: RenderSummary) -> list[Path]:
     except CacheError:
         summary.mended.append(MANIFEST)
         return []
-    summary.changed = changes(about["recipe"], plan.recipe)
+    summary.changed = plan.changed_since(about["recipe"])
     return [out / name for name in table["shard"]]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gazetools.cache import Cache, Encoded, create_cache, open_cache
 from gazetools.errors import CacheError, OutputError
-from gazetools.rendering.planning import Plan, changes
+from gazetools.rendering.planning import Plan
 from gazetools.rendering.shards import Run, ShardTask, identity, is_done, tasks_for
 from gazetools.rendering.spec import RenderSummary
 
@@ -79,7 +79,7 @@ def _kept(before: Cache | None, plan: Plan, summary: RenderSummary) -> dict[str,
     """Items that need not be rendered again, by what they were made from."""
     if before is None:
         return {}
-    summary.changed = changes(before.recipe, plan.recipe)
+    summary.changed = plan.changed_since(before.recipe)
     names = {job.name for job in plan.jobs}
     summary.removed = [item.name for item in before.items if item.name not in names]
     wanted = {job.made_from for job in plan.jobs}

@@ -69,6 +69,11 @@ class Plan:
     recipe: Mapping[str, Any]
     sources: Mapping[str, str]
 
+    def changed_since(self, recipe: Mapping[str, Any]) -> list[str]:
+        """Say which settings of `render` differ from those of a recipe; gaze is no setting."""
+        before = {key: value for key, value in recipe.items() if key != "ingest"}
+        return changes(before, self.spec.recipe())
+
 
 def scan(source: Source) -> Scan:
     """Check an item's files against the table before anything is rendered.

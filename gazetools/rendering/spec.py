@@ -1,5 +1,6 @@
 """What decides the bytes of a cache, and what is told about how it was made."""
 
+import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -61,18 +62,25 @@ class RenderSpec:
         drawing: dict[str, Any] = {
             key: asdict(getattr(self, key)) for key in ("tracks", "maps", "masks")
         }
-        return drawing | {
+        drawing |= {
             "size_px": self.size_px,
             "codec": self.codec,
             "px_per_deg": self.px_per_deg,
             "versions": {"opencv": cv2.__version__} | {name: version(name) for name in _DRAWN_BY},
         }
+        return _as_json_has_it(drawing)
 
     def recipe(self) -> dict[str, Any]:
         """Return what made the cache, in plain types, for its provenance."""
         split = asdict(self.split)
         split["files"] = [file.name for file in self.split.files]
-        return self.drawing() | {"split": split}
+        return self.drawing() | _as_json_has_it({"split": split})
+
+
+def _as_json_has_it(plain: dict[str, Any]) -> dict[str, Any]:
+    """Make lists of tuples, so that what is read back is the same."""
+    read_back: dict[str, Any] = json.loads(json.dumps(plain))
+    return read_back
 
 
 @dataclass
