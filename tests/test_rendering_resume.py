@@ -61,7 +61,7 @@ def test_what_was_rendered_before_a_stop_is_not_rendered_again(twelve, out):
     assert not (twelve / "maps.h5").exists()
     assert not (twelve / "maps" / MANIFEST).exists()
     if out == "maps":
-        with pytest.raises(CacheError, match=r"manifest.parquet: no such file.*render"):
+        with pytest.raises(CacheError, match=r"maps: holds no manifest.parquet.*gazetools render"):
             open_cache(twelve / out)
     summary = make(twelve, out, **TWO_EACH)
     assert (summary.rendered, summary.reused, summary.items) == (6, 6, 12)
@@ -404,7 +404,7 @@ BAD_FOLDERS = {
         lambda d: shutil.copy(shard_of(d.parent, 0), shard_of(d.parent, 1)),
         r"shard-00001-\w+.h5: is not the shard that manifest.parquet names; render again",
     ),
-    "no manifest": (lambda d: (d / MANIFEST).unlink(), "manifest.parquet: no such file"),
+    "no manifest": (lambda d: (d / MANIFEST).unlink(), "holds no manifest.parquet, so it is no finished cache"),
     "no Parquet": (lambda d: (d / MANIFEST).write_text("x"), "manifest.parquet: not a readable"),
     "another table": (
         lambda d: shutil.copy(d.parent / "fixations.parquet", d / MANIFEST),

@@ -194,6 +194,11 @@ def read_manifest(folder: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         There is none, or it is damaged, altered, or not of shards.
     """
     path = folder / MANIFEST
+    if not (folder / MANIFEST).is_file():
+        raise CacheError(
+            f"{folder}: holds no {MANIFEST}, so it is no finished cache; `gazetools render` makes "
+            "one, and goes on with one that was stopped"
+        )
     try:
         table, about = read_table(path, SHARDS)
     except SchemaError as error:
