@@ -404,7 +404,10 @@ BAD_FOLDERS = {
         lambda d: shutil.copy(shard_of(d.parent, 0), shard_of(d.parent, 1)),
         r"shard-00001-\w+.h5: is not the shard that manifest.parquet names; render again",
     ),
-    "no manifest": (lambda d: (d / MANIFEST).unlink(), "holds no manifest.parquet, so it is no finished cache"),
+    "no manifest": (
+        lambda d: (d / MANIFEST).unlink(),
+        "holds no manifest.parquet, so it is no finished cache",
+    ),
     "no Parquet": (lambda d: (d / MANIFEST).write_text("x"), "manifest.parquet: not a readable"),
     "another table": (
         lambda d: shutil.copy(d.parent / "fixations.parquet", d / MANIFEST),
