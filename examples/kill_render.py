@@ -76,6 +76,7 @@ def remove(out):
 
 def torment(lab, work, name, kills, rng):
     """Kill, look, go on; begin anew whenever one is complete."""
+    undisturbed(lab, work / "there" / name)  # compile and load, once
     expected, usual_s = undisturbed(lab, work / "calm" / name)
     out, counts = work / "killed" / name, Counter()
     out.parent.mkdir()
@@ -144,7 +145,7 @@ def main():
             lab = options.folder.resolve() if options.folder else synthetic_lab(work)
             way = torment_cluster if options.dask else torment
             counts = way(lab, work, name, options.kills, rng)
-        print(f"{name}: {', '.join(f'{n} {what}' for what, n in counts.items())}")
+        print(f"{name}: {', '.join(f'{n} {what}' for what, n in counts.items())}", flush=True)
         wrong += counts["unreadable"] + counts["different"] + counts["left behind"]
         wrong += counts["failed"]
     sys.exit(wrong > 0)
