@@ -54,7 +54,7 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, 
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Processes that read batches; of use where the images do not fit in memory.",
+    help="Threads that read ahead; of use where the images do not fit in memory.",
 )
 @click.option(
     "--resume",

@@ -415,15 +415,33 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
     SchemaError
         The file is damaged or not Parquet, holds another kind of table, or is of a newer version.
     """
+    with _opened(path) as (file, note):
+        _check_note(note, schema)
+        arrow = file.read()
+        arrow.validate(full=True)  # pandas would find text that is none only when it is used
+        return schema.conform(arrow.to_pandas()), note
+
+
+def describe_table(path: Path) -> tuple[str | None, list[str]]:
+    """Tell which table of ours a Parquet file says it holds, if any, and its columns.
+
+    Raises
+    ------
+    SchemaError
+        The file is damaged or not Parquet.
+    """
+    with _opened(path) as (file, note):
+        return note.get("table"), file.schema_arrow.names
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
+    """Open a Parquet file; whatever is wrong with it in the block becomes a SchemaError."""
     if not path.is_file():
         raise SchemaError(f"{path}: no such file; `gazetools ingest` writes it")
     try:
         with pq.ParquetFile(path) as file:
-            arrow, metadata = file.read(), file.metadata.metadata or {}
-        arrow.validate(full=True)  # pandas would find text that is none only when it is used
-        note = json.loads(metadata.get(_METADATA_KEY, b"{}"))
-        _check_note(note, schema)
-        return schema.conform(arrow.to_pandas()), note
+            yield file, json.loads((file.metadata.metadata or {}).get(_METADATA_KEY, b"{}"))
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
     except _ODD as error:

@@ -16,7 +16,6 @@ and plain types.
 
 import csv
 import json
-import os
 import pickle
 import platform
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from torch import nn
 from gazetools.cache import Cache, open_cache
 from gazetools.errors import CacheError, OutputError, TrainingError
 from gazetools.files import replacing
+from gazetools.workers import processors
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.methods import METHODS
 
@@ -120,8 +120,7 @@ def pick_device(device: str) -> torch.device:
 
 def use_available_cores() -> None:
     """Use the cores that this process may use; in a container torch counts those of the host."""
-    if hasattr(os, "sched_getaffinity"):
-        torch.set_num_threads(min(torch.get_num_threads(), len(os.sched_getaffinity(0))))
+    torch.set_num_threads(min(torch.get_num_threads(), processors()))
 
 
 def memory_layout(config: TrainConfig) -> torch.memory_format:

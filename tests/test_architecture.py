@@ -34,7 +34,7 @@ FORBIDDEN = (
     ("gazetools.cache", {"numba", "gazetools.maps"}),
 )
 
-MODEL_SEES = {"cache", "tables", "files", "errors", "images"}
+MODEL_SEES = {"cache", "tables", "files", "errors", "images", "workers"}
 
 
 def module_of(path: Path) -> str:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gazetools import exporting
 from gazetools.errors import ConfigError, GeometryError, OutputError, SchemaError
-from gazetools.exporting import BidsSpec, Tables, export_bids
+from gazetools.exporting import BidsSpec, Tables, bids, bids_recording, export_bids
 from gazetools.geometry import Screen
 from gazetools.readers import read
 from gazetools.readers.building import samples_table
@@ -207,7 +207,7 @@ def test_names_become_labels(name, tables, tmp_path):
 
 @given(st.lists(st.text(max_size=4), min_size=1, max_size=20, unique=True))
 def test_labels_differ_whatever_the_names(names):
-    labels = exporting._labels(names)
+    labels = bids._labels(names)
     assert all(label.isascii() and label.isalnum() for label in labels.values())
     assert len({label.lower() for label in labels.values()}) == len(names)
 
@@ -256,7 +256,7 @@ def test_a_failure_leaves_what_was_there(tables, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(exporting, "_gz", fail)
+    monkeypatch.setattr(bids_recording, "gz", fail)
     with pytest.raises(OutputError, match=r"No space left on device\); free some space"):
         export_bids(tables, out, SPEC, overwrite=True)
     assert files(out) == before

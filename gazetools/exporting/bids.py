@@ -1,0 +1,213 @@
+"""A BIDS data set: what its recordings share, and all of its files."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from gazetools.errors import ConfigError, GeometryError, OutputError, SchemaError
+from gazetools.exporting.bids_recording import RECORDING, Files, Run, derivative_run, raw_run
+from gazetools.exporting.cells import clean, json_bytes, tsv
+from gazetools.exporting.reading import Tables
+from gazetools.files import replacing_folder
+from gazetools.geometry import Screen
+
+BIDS_VERSION = "1.11.1"
+
+
+@dataclass(frozen=True)
+class BidsSpec:
+    """What a data set says beside the tables.
+
+    Attributes
+    ----------
+    name : str
+    task : str
+        Label: letters and digits.
+    screen : Screen or None
+        Needed with samples, unless the tables tell it.
+    """
+
+    name: str = "gaze"
+    task: str = "view"
+    screen: Screen | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9a-zA-Z]+", self.task):
+            raise ConfigError(f"task {self.task!r} is no BIDS label; use letters and digits")
+
+
+def export_bids(
+    tables: Tables, out: Path, spec: BidsSpec | None = None, *, overwrite: bool = False
+) -> int:
+    """Write a BIDS data set as a new folder; returns the number of files.
+
+    Raises
+    ------
+    GeometryError
+        The screen's size in px and mm and its distance are not known.
+    SchemaError
+        There are neither samples nor fixations, or they do not belong together.
+    OutputError
+        The folder exists, is no data set of ours to be replaced, or cannot be written.
+    """
+    if overwrite and out.is_dir() and not _is_ours(out):
+        raise OutputError(
+            f"{out}: is no data set that gazetools wrote, and is not overwritten; name a new folder"
+        )
+    count = 0
+    with replacing_folder(out, overwrite=overwrite) as folder:
+        for name, content in bids_files(tables, spec or BidsSpec()):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            count += 1
+    return count
+
+
+def _is_ours(folder: Path) -> bool:
+    try:
+        told = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+        return any(by.get("Name") == "gazetools" for by in told["GeneratedBy"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return not any(folder.iterdir())
+
+
+def bids_files(tables: Tables, spec: BidsSpec) -> Files:
+    """Make the files of a BIDS data set, one after the other.
+
+    Raises
+    ------
+    GeometryError, SchemaError
+        See :func:`export_bids`.
+    """
+    runs = _runs(tables)
+    below = "" if tables.samples.empty else "derivatives/gazetools/"
+    if not tables.samples.empty:
+        screen = spec.screen or tables.screen
+        if screen is None:
+            raise GeometryError(
+                "the screen is not known: BIDS needs its resolution, its size and the eyes' "
+                "distance; pass --screen 1920x1080:527x296:650 (px, mm, distance in mm)"
+            )
+        yield from _raw_root(spec, screen, runs)
+    if not tables.fixations.empty:
+        yield from _derivative_root(below, spec, runs)
+    for run in runs:
+        if len(run.samples):
+            yield from raw_run(run, spec.task)
+        if len(run.fixations):
+            yield from derivative_run(below, run, spec.task)
+
+
+def _runs(tables: Tables) -> list[Run]:
+    kinds = ("samples", "fixations", "saccades", "blinks")
+    parts = {
+        kind: dict(list(getattr(tables, kind).groupby(RECORDING, sort=False))) for kind in kinds
+    }
+    keys = list(dict.fromkeys(key for kind in kinds[:2] for key in parts[kind]))
+    if not keys:
+        raise SchemaError("there are neither samples nor fixations to export")
+    labels = _labels(subject for subject, _ in keys)
+    runs: list[Run] = []
+    for subject, recording in keys:
+        rows = {
+            kind: parts[kind].get((subject, recording), getattr(tables, kind).iloc[:0])
+            for kind in kinds
+        }
+        number = sum(run.subject == subject for run in runs) + 1
+        runs.append(Run(str(subject), str(recording), labels[subject], number, **rows))
+    return runs
+
+
+def _labels(names: Iterable[str]) -> dict[str, str]:
+    """BIDS labels: letters and digits, different even where case does not count."""
+    labels: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(names):
+        plain = re.sub(r"[^0-9a-zA-Z]", "", name)[:64] or "unnamed"
+        label, number = plain, 1
+        while label.lower() in taken:
+            number += 1
+            label = f"{plain}x{number}"
+        labels[name] = label
+        taken.add(label.lower())
+    return labels
+
+
+def _raw_root(spec: BidsSpec, screen: Screen, runs: Sequence[Run]) -> Files:
+    yield "dataset_description.json", json_bytes(_description(spec.name, "raw"))
+    yield "README.md", _README.encode()
+    yield from _participants("", runs)
+    yield f"task-{spec.task}_events.json", json_bytes(_events_json(spec.task, screen))
+
+
+def _derivative_root(below: str, spec: BidsSpec, runs: Sequence[Run]) -> Files:
+    yield f"{below}dataset_description.json", json_bytes(_description(spec.name, "derivative"))
+    if not below:
+        yield "README.md", _README.encode()
+        yield from _participants("", runs)
+
+
+def _description(name: str, kind: str) -> dict[str, Any]:
+    return {
+        "Name": name if kind == "raw" else f"{name}: fixations",
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": kind,
+        "GeneratedBy": [{"Name": "gazetools", "Version": version("gazetools")}],
+    }
+
+
+_README = """\
+# Eye tracking
+
+Gaze on a screen, written by `gazetools export --to bids`. Raw samples and the events found in
+them are in `sub-*/beh`, fixation tables with positions on the images in `derivatives/gazetools`.
+The names that participants and recordings had are in `participants.tsv`, and nowhere else:
+remove those columns before you share the data.
+"""
+
+
+def _participants(below: str, runs: Sequence[Run]) -> Files:
+    table = pd.DataFrame(
+        {
+            "participant_id": [f"sub-{run.label}" for run in runs],
+            "name": [run.subject for run in runs],
+            "recordings": [run.recording for run in runs],
+        }
+    )
+    table = table.groupby(["participant_id", "name"], sort=False, as_index=False).agg("; ".join)
+    for column in ("name", "recordings"):
+        table[column] = clean(table[column])
+    yield f"{below}participants.tsv", tsv(table, header=True)
+    yield (
+        f"{below}participants.json",
+        json_bytes(
+            {
+                "name": {"Description": "name of the participant in the eye tracker's export"},
+                "recordings": {"Description": "names of runs 1, 2 ... in the export"},
+            }
+        ),
+    )
+
+
+def _events_json(task: str, screen: Screen) -> dict[str, Any]:
+    return {
+        "TaskName": task,
+        "onset": {"Description": "start of the trial from the first sample", "Units": "s"},
+        "duration": {"Description": "length of the trial", "Units": "s"},
+        "trial_type": {"Description": "what the row is", "Levels": {"trial": "a stimulus' time"}},
+        "trial": {"Description": "number of the trial in the recording"},
+        "stimulus": {"Description": "name of what was shown"},
+        "StimulusPresentation": {
+            "ScreenDistance": round(screen.distance_mm / 1000, 6),
+            "ScreenOrigin": ["top", "left"],
+            "ScreenResolution": [screen.width_px, screen.height_px],
+            "ScreenSize": [round(screen.width_mm / 1000, 6), round(screen.height_mm / 1000, 6)],
+        },
+    }

@@ -1,0 +1,79 @@
+"""One table to one file: CSV, or a fixation report."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from gazetools.errors import GeometryError, SchemaError
+from gazetools.exporting.cells import clean, text, tsv
+from gazetools.exporting.reading import SCHEMAS, Tables
+from gazetools.files import replacing
+
+
+def export_csv(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
+    """Write the only table as CSV.
+
+    Raises
+    ------
+    SchemaError
+        There is more than one table.
+    OutputError
+        The file exists, or cannot be written.
+    """
+    given = [getattr(tables, name) for name in SCHEMAS if len(getattr(tables, name))]
+    if len(given) != 1:
+        raise SchemaError(f"{out}: {len(given)} tables with rows, expected one; name one table")
+    with replacing(out, overwrite=overwrite) as temporary:
+        given[0].to_csv(temporary, index=False, lineterminator="\n")
+
+
+def export_report(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
+    """Write the fixations as a report in the manner of EyeLink Data Viewer.
+
+    Raises
+    ------
+    GeometryError
+        No fixation has a position on the screen.
+    OutputError
+        The file exists, or cannot be written.
+    """
+    content = fixation_report(tables.fixations)
+    with replacing(out, overwrite=overwrite) as temporary:
+        temporary.write_bytes(tsv(content, header=True, null="."))
+
+
+def fixation_report(fixations: pd.DataFrame) -> pd.DataFrame:
+    """Return a fixation report of text cells, null for missing.
+
+    Parameters
+    ----------
+    fixations : DataFrame
+        A FIXATIONS table.
+
+    Raises
+    ------
+    GeometryError
+        No fixation has a position on the screen.
+    """
+    if not fixations["x_px"].notna().any():
+        raise GeometryError(
+            "no fixation has a position on the screen, which a report needs; "
+            "export to csv, which has positions on the image too"
+        )
+    recordings = fixations.groupby("subject")["recording"].nunique()
+    alone = fixations["subject"].map(recordings) == 1
+    session = fixations["subject"].where(alone, fixations["subject"] + "_" + fixations["recording"])
+    onset, duration = fixations["onset_ms"].round(3), fixations["duration_ms"].round(3)
+    return pd.DataFrame(
+        {
+            "RECORDING_SESSION_LABEL": clean(session),
+            "TRIAL_INDEX": fixations["trial"].astype("str"),
+            "IMAGE": clean(fixations["stimulus"]),
+            "CURRENT_FIX_INDEX": fixations["order"].astype("str"),
+            "CURRENT_FIX_START": text(onset),
+            "CURRENT_FIX_END": text((onset + duration - 1).round(3)),
+            "CURRENT_FIX_DURATION": text(duration),
+            "CURRENT_FIX_X": text(fixations["x_px"]),
+            "CURRENT_FIX_Y": text(fixations["y_px"]),
+        }
+    )
