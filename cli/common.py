@@ -1,8 +1,11 @@
 """What all commands share: errors as one line, progress on stderr, instant help."""
 
 import functools
+import shlex
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -44,8 +47,26 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+def type_command(command: Sequence[str], folder: Path) -> str:
+    """Run one of our commands in `folder`, as a user would; return what it printed.
+
+    Its progress and its errors go to the terminal.
+    """
+    from gazetools.errors import GazeToolsError
+
+    name, *arguments = command
+    program = Path(sysconfig.get_path("scripts")) / name
+    done = subprocess.run(
+        [sys.executable, program, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        typed = shlex.join(command)
+        raise GazeToolsError(f"`{typed}` failed in {folder}; its message stands above")
+    return done.stdout
+
+
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
+def progress_bar(what: str, *, shown: bool = True) -> Iterator[Callable[[int, int, str], None]]:
     """Yield a callback (done, total, name) that draws a bar on stderr if that is a terminal."""
     from rich.console import Console
     from rich.progress import (
@@ -66,7 +87,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int, str], None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[name]}", style="dim"),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bar:
         task = bar.add_task(what, total=None, name="")
 
         def update(done: int, total: int, name: str) -> None:

@@ -3,16 +3,13 @@
 import base64
 import html
 import json
-import subprocess
-import sys
-import sysconfig
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gazetools.errors import GazeToolsError
+from .common import type_command
 
 SHOWN = 4
 
@@ -81,16 +78,10 @@ def _type(command: str, folder: Path, *, quiet: bool = False) -> str:
     """Run one of our commands in `folder`, as a user would; return what it printed."""
     if not quiet:
         click.echo(f"\n$ {command}")
-    name, *arguments = command.split()
-    program = Path(sysconfig.get_path("scripts")) / name
-    done = subprocess.run(  # progress and errors go to the terminal
-        [sys.executable, program, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True
-    )
-    if done.returncode:
-        raise GazeToolsError(f"`{command}` failed in {folder}; its message stands above")
+    printed = type_command(command.split(), folder)
     if not quiet:
-        click.echo(done.stdout.rstrip())
-    return done.stdout
+        click.echo(printed.rstrip())
+    return printed
 
 
 def _page(

@@ -22,10 +22,10 @@ from .common import (
 
 if TYPE_CHECKING:
     from gradtrack_model.config import TrainConfig
-    from gradtrack_model.evaluate import Report
+    from gradtrack_model.evaluate import CheckpointScores, Report
     from gradtrack_model.train import RunSummary
 
-_BESIDE_RESUME = {"resume", "cache", "workers", "device", "as_json"}
+_BESIDE_RESUME = {"resume", "cache", "workers", "device", "trackers", "as_json"}
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 
 
@@ -41,7 +41,7 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, 
     help="Starting point of all settings  [default: paper with a GPU, laptop without]",
 )
 @click.option("--config", type=FILE, help="TOML with settings; options below go before it.")
-@click.option("--method", type=click.Choice(["gradtrack", "heatmap", "full"]))
+@click.option("--method", type=click.Choice(["gradtrack", "gazemedseg", "heatmap", "full"]))
 @click.option("--encoder", type=click.Choice(["unet", "efficientnet-lite0"]))
 @click.option("--iterations", type=int)
 @click.option("--size", "size_px", type=int, help="Side of the square that images are resized to.")
@@ -55,6 +55,13 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, 
     default=0,
     show_default=True,
     help="Threads that read ahead; of use where the images do not fit in memory.",
+)
+@click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb", "mlflow"]),
+    help="Have this draw the learning curves, too; metrics.csv is always written.",
 )
 @click.option(
     "--resume",
@@ -75,6 +82,7 @@ def train(
     resume: Path | None,
     device: str,
     settings: tuple[str, ...],
+    trackers: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -89,6 +97,8 @@ def train(
       gradtrack-train --cache maps.h5 --method heatmap --iterations 800 --seed 1 -o runs/heat
       gradtrack-train --resume runs/heat
       gradtrack-train --cache maps.h5 --set lambda_attention=1.0 --set attention=gate
+      gradtrack-train --cache maps.h5 --track tensorboard --set precision=bf16
+      torchrun --nproc-per-node 4 --no-python gradtrack-train --cache maps.h5 -o runs/four
     """
     if resume is not None:
         _refuse_beside_resume()
@@ -98,10 +108,11 @@ def train(
     else:
         chosen = _settings(preset, config, options, settings, device)
         out = out or Path("runs") / time.strftime("%Y-%m-%d_%H-%M-%S")
+    from gradtrack_model.distributed import is_first
     from gradtrack_model.train import fit
 
     try:
-        with progress_bar("training") as show:
+        with progress_bar("training", shown=is_first()) as show:
             summary = fit(
                 chosen,
                 cache,
@@ -109,12 +120,14 @@ def train(
                 resume=resume is not None,
                 device=device,
                 workers=workers,
+                trackers=trackers,
                 progress=lambda p: show(p.iteration, p.iterations, _describe(p)),
             )
     except KeyboardInterrupt:
         click.echo(f"interrupted: {_way_on(out)}", err=True)
         sys.exit(1)
-    _show_summary(summary, chosen, as_json)
+    if is_first():
+        _show_summary(summary, chosen, as_json)
 
 
 def _show_summary(summary: "RunSummary", chosen: "TrainConfig", as_json: bool) -> None:
@@ -218,19 +231,37 @@ def _dice(score: float | None, iteration: int) -> str:
 @click.option(
     "--split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True
 )
+@click.option(
+    "--best-on-test",
+    "best_on_split",
+    is_flag=True,
+    help="Also choose, among all weights that the training kept (keep_every), those with the "
+    "highest Dice on the split: it flatters, and is there for comparison with papers only.",
+)
 @DEVICE
 @OVERWRITE
 @JSON
 @one_line_errors
 def evaluate(
-    run: Path, cache: Path | None, split: str, device: str, overwrite: bool, as_json: bool
+    run: Path,
+    cache: Path | None,
+    split: str,
+    best_on_split: bool,
+    device: str,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Open the test split and measure a RUN on it, at the original size of every mask.
+
+    Measured are Dice, IoU, HD95 (the 95 % Hausdorff distance) and NSD (the share of the outlines
+    that lie within 0.5 % of the image's diagonal of each other) of every image.
 
     \b
     Examples:
       gradtrack-evaluate runs/2026-01-31_12-00-00
       gradtrack-evaluate runs/heat --json
+      gradtrack-evaluate runs/heat --split val
+      gradtrack-evaluate runs/heat --best-on-test --overwrite
     """
     from gradtrack_model.evaluate import evaluate as measure
 
@@ -239,38 +270,64 @@ def evaluate(
             run,
             cache_path=cache,
             split=split,
+            best_on_split=best_on_split,
             device=device,
             overwrite=overwrite,
             progress=lambda done, total: show(done, total, ""),
         )
     if as_json:
         click.echo(json.dumps(_scores(report)))
-        return
-    rows = [
-        (
-            c.checkpoint,
-            f"Dice {c.dice_mean:.4f} ± {c.dice_sd:.4f}   IoU {c.iou_mean:.4f}   "
-            f"iteration {c.iteration:,}",
-        )
-        for c in report.checkpoints
-    ]
+    else:
+        _show_scores(run, report)
+
+
+def _show_scores(run: Path, report: "Report") -> None:
+    rows = [("", f"{'Dice':<17}{'IoU':<17}{'HD95, px':<15}{'NSD':<17}iteration")]
+    for c in report.checkpoints:
+        name = c.checkpoint.replace("_", " ")
+        rows.append((name, f"{_row_of_scores(c)}{c.iteration:,}"))
+        if c.checkpoint not in ("best", "last"):
+            rows.append(("", c.chosen))
     if report.heatmap_dice is not None:
-        rows.append(("heatmap", f"Dice {report.heatmap_dice:.4f}   gaze at test, no network"))
+        rows.append(("heatmap", f"{report.heatmap_dice:<17.4f}gaze at test, no network"))
     rows.append(("selected on", _selection(report.selected_on)))
+    if excluded := {c.checkpoint: c.hd95_excluded for c in report.checkpoints if c.hd95_excluded}:
+        counts = ", ".join(f"{name} {count:,}" for name, count in excluded.items())
+        rows.append(("no HD95", f"images where prediction and mask are empty: {counts}"))
     rows.append(("files", str(report.files[0].parent)))
-    print_summary(f"{run}: {report.checkpoints[0].n:,} images of split {split}", rows)
+    title = f"{report.checkpoints[0].n:,} images of split {report.split}"
+    print_summary(f"{run}: {title}, mean ± standard deviation over them", rows)
+
+
+def _row_of_scores(c: "CheckpointScores") -> str:
+    distance = "none"
+    if c.hd95_px_mean is not None:
+        distance = f"{c.hd95_px_mean:.1f} ± {c.hd95_px_sd:.1f}"
+    dice, iou, nsd = (
+        f"{mean:.4f} ± {sd:.4f}"
+        for mean, sd in ((c.dice_mean, c.dice_sd), (c.iou_mean, c.iou_sd), (c.nsd_mean, c.nsd_sd))
+    )
+    return f"{dice:<17}{iou:<17}{distance:<15}{nsd:<17}"
 
 
 def _scores(report: "Report") -> dict[str, Any]:
-    scores = {
-        c.checkpoint: {"iteration": c.iteration, "dice": c.dice_mean, "iou": c.iou_mean}
-        for c in report.checkpoints
-    }
     return {
         "split": report.split,
         "n": report.checkpoints[0].n,
-        "checkpoints": scores,
+        "without_mask": report.without_mask,
+        "selected_on": report.selected_on,
+        "checkpoints": {c.checkpoint: _facts(c) for c in report.checkpoints},
         "heatmap_dice": report.heatmap_dice,
+        "heatmap_n": report.heatmap_n,
+        "files": [str(path) for path in report.files],
+    }
+
+
+def _facts(c: "CheckpointScores") -> dict[str, Any]:
+    """Return all but the images; a mean goes by the name of its measure."""
+    left_out = ("checkpoint", "n", "items")
+    return {
+        name.removesuffix("_mean"): value for name, value in vars(c).items() if name not in left_out
     }
 
 

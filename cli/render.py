@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 @click.option("--levels", type=int, default=4, show_default=True, help="Track levels.")
 @click.option("--size", type=int, default=224, show_default=True, help="Side of all pictures, px.")
 @click.option(
-    "--keep", type=click.Choice(["suffix", "prefix"]), default="suffix", show_default=True
+    "--keep",
+    type=click.Choice(["suffix", "prefix", "shuffled"]),
+    default="suffix",
+    show_default=True,
+    help="What further levels keep: the scanpath's end, its beginning, or fixations at random.",
 )
 @click.option("--by", type=click.Choice(["count", "duration"]), default="count", show_default=True)
 @click.option("--fractions", help="Share kept at each level, e.g. 1,0.75,0.5,0.25.")

@@ -3,15 +3,11 @@
 #
 # usage: examples/kvasir.sh DATA [OUT]
 #   DATA holds images/ masks/ kvasir_fixation.csv train.txt test.txt (fetch them under their terms).
-# Writes OUT/maps.h5 and a run per method. On a GPU, replace `--preset laptop` by `--preset paper`.
+# Writes OUT/table.md and what it comes from. The same command goes on where it was stopped.
 set -euo pipefail
-data=$(realpath "$1") out=${2:-kvasir}
-mkdir -p "$out" && cd "$out"
+examples=$(dirname "$0") data=$1 out=${2:-kvasir}
+mkdir -p "$out"
 
-gazetools ingest "$data/kvasir_fixation.csv"
-gazetools render --levels 4 --images "$data/images" --masks "$data/masks" \
-    --split "$data/train.txt" --split "$data/test.txt"
-for method in gradtrack heatmap full; do
-    gradtrack-train --cache maps.h5 --preset laptop --method "$method" --seed 0 -o "runs/$method"
-    gradtrack-evaluate "runs/$method"
-done
+[ -f "$out/fixations.parquet" ] ||
+    gazetools ingest "$data/kvasir_fixation.csv" -o "$out/fixations.parquet"
+gradtrack-bench "$examples/kvasir.toml" --data "$data" --fixations "$out/fixations.parquet" -o "$out"

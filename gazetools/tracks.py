@@ -7,6 +7,7 @@ they are options here, and their defaults are ours.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -26,9 +27,11 @@ class TrackSpec:
     ----------
     levels : int
         Number of levels, L.
-    keep : {"suffix", "prefix"}
+    keep : {"suffix", "prefix", "shuffled"}
         "suffix" drops the beginning, the search phase, and keeps what was looked at last;
-        "prefix" is the opposite.
+        "prefix" is the opposite. "shuffled" puts the fixations in a random but fixed order
+        first, the same for all scanpaths of a length, and a path that joins them follows it:
+        it tells what the order of looking is worth.
     by : {"count", "duration"}
         Whether a fraction is one of the fixations or of the time spent in them.
     fractions : tuple of float or None
@@ -43,8 +46,8 @@ class TrackSpec:
     def __post_init__(self) -> None:
         if self.levels < 1:
             raise ConfigError(f"levels is {self.levels}; expected at least 1")
-        if self.keep not in ("suffix", "prefix"):
-            raise ConfigError(f"keep is {self.keep!r}; expected suffix or prefix")
+        if self.keep not in ("suffix", "prefix", "shuffled"):
+            raise ConfigError(f"keep is {self.keep!r}; expected suffix, prefix or shuffled")
         if self.by not in ("count", "duration"):
             raise ConfigError(f"by is {self.by!r}; expected count or duration")
         fractions = self.kept_fractions()
@@ -77,7 +80,8 @@ def level_counts(durations_ms: npt.ArrayLike, spec: TrackSpec) -> npt.NDArray[np
     Returns
     -------
     ndarray of int64, shape (L,)
-        Not increasing, each from 1 to n: the number of last (first, for "prefix") fixations.
+        Not increasing, each from 1 to n: the number of fixations from the beginning of
+        :func:`nested_order`.
     """
     durations = np.asarray(durations_ms, np.float64)
     fractions = np.asarray(spec.kept_fractions())
@@ -91,5 +95,17 @@ def level_counts(durations_ms: npt.ArrayLike, spec: TrackSpec) -> npt.NDArray[np
 
 
 def nested_order(values: Values, spec: TrackSpec) -> Values:
-    """Order rows so that every level is a beginning of the result: last fixation first."""
+    """Order rows so that every level is a beginning of the result: for "suffix", last first."""
+    if spec.keep == "shuffled":
+        return values[_shuffled(len(values))]
     return values[::-1] if spec.keep == "suffix" else values
+
+
+@lru_cache(maxsize=1024)
+def _shuffled(n: int) -> npt.NDArray[np.int64]:
+    """Permutation drawn from a seed that is its length, so that x, y and durations share it.
+
+    From raw bits, whose stream NumPy keeps from version to version, as it does not that of its
+    ``permutation``.
+    """
+    return np.argsort(np.random.PCG64(n).random_raw(n), kind="stable")

@@ -11,14 +11,15 @@ from typing import Any, Self
 from gazetools.errors import ConfigError
 
 _CHOICES = {
-    "method": ("gradtrack", "heatmap", "full"),
+    "method": ("gradtrack", "gazemedseg", "heatmap", "full"),
     "encoder": ("unet", "efficientnet-lite0"),
     "attention": ("refine", "gate", "concat", "none"),
     "stage_order": ("whole_first", "whole_last", "whole_everywhere"),
     "uncertain": ("ignore", "background"),
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),
-    "amp": ("none", "bf16"),
+    "precision": ("float32", "bf16", "float64"),
+    "corrections": ("none", "uncertain", "doubted"),
     "select_on": ("auto", "masks", "pseudo"),
 }
 
@@ -37,11 +38,15 @@ _RANGES: dict[str, tuple[float, float]] = {
     "grad_clip": (0, math.inf),
     "lambda_dice": (0, math.inf),
     "lambda_attention": (0, math.inf),
+    "lambda_consistency": (0, math.inf),
+    "teacher_certainty": (0.5, 1),
+    "teacher_from": (0, 1),
     "heatmap_threshold": (0, 1),
     "jitter": (0, 1),
     "seed": (0, 2**32 - 1),
     "val_every": (1, math.inf),
     "save_every": (1, math.inf),
+    "keep_every": (0, math.inf),
     "memory_gb": (0, math.inf),
 }
 
@@ -54,10 +59,14 @@ class TrainConfig:
 
     Attributes
     ----------
-    method : {"gradtrack", "heatmap", "full"}
-        What supervises: pseudo-masks and track levels, the thresholded heatmap, or masks.
+    method : {"gradtrack", "gazemedseg", "heatmap", "full"}
+        What supervises: pseudo-masks and track levels, two nested pseudo-masks, the thresholded
+        heatmap, or masks.
     encoder : {"unet", "efficientnet-lite0"}
-        From scratch, or with ImageNet weights.
+    weights : str
+        What the encoder starts from: "auto" is ImageNet for efficientnet-lite0 and chance for
+        unet; "none" is chance; else a safetensors file with the encoder's parameters, such as a
+        checkpoint of another run.
     width : int
         Channels of the network, see :func:`gradtrack_model.networks.build_network`.
     size_px : int
@@ -68,8 +77,17 @@ class TrainConfig:
         Which track level supervises which decoder stage.
     lambda_attention, lambda_dice : float
         Weights of the attention loss and of the soft Dice loss.
+    lambda_consistency : float
+        Weight of the consistency between the two networks of the method gazemedseg.
     uncertain : {"ignore", "background"}
         What uncertain pixels of pseudo-masks count as.
+    corrections : {"none", "uncertain", "doubted"}
+        What the running average of the weights, as a teacher, may say against the pseudo-mask,
+        see :mod:`gradtrack_model.corrections`.
+    teacher_certainty : float
+        Probability from which the teacher is sure of a class.
+    teacher_from : float
+        Share of the iterations after which the teacher is heard.
     heatmap_threshold : float
         Foreground of the method heatmap is above this.
     iterations, batch_size : int
@@ -88,14 +106,18 @@ class TrainConfig:
         Geometric augmentation.
     jitter : float
         Strength of brightness, contrast and colour augmentation; 0 is none.
-    amp : {"none", "bf16"}
-        Precision of the network; losses are always float32.
+    precision : {"float32", "bf16", "float64"}
+        Of the network; "bf16" keeps weights and losses in float32.
+    deterministic : bool
+        On a GPU too, use only operations whose results do not change from run to run.
     channels_last, compile : bool
         Memory layout (much faster on CPU); torch.compile.
     seed : int
         Of initial weights, order and augmentation.
     val_every, save_every : int
         Iterations between validations, and between savings of the state to resume from.
+    keep_every : int
+        Iterations between weights that are kept for `gradtrack-evaluate --best-on-test`; 0: none.
     select_on : {"auto", "masks", "pseudo"}
         What the best checkpoint is chosen on: reference masks of validation items, their
         pseudo-masks, or masks where any validation item has one.
@@ -107,13 +129,18 @@ class TrainConfig:
 
     method: str = "gradtrack"
     encoder: str = "unet"
+    weights: str = "auto"
     width: int = 64
     size_px: int = 224
     attention: str = "refine"
     stage_order: str = "whole_first"
     lambda_attention: float = 0.5
     lambda_dice: float = 1.0
+    lambda_consistency: float = 3.0
     uncertain: str = "ignore"
+    corrections: str = "none"
+    teacher_certainty: float = 0.8
+    teacher_from: float = 0.3
     heatmap_threshold: float = 0.5
     iterations: int = 15_000
     batch_size: int = 8
@@ -129,12 +156,14 @@ class TrainConfig:
     flips: bool = True
     quarter_turns: bool = False
     jitter: float = 0.0
-    amp: str = "none"
+    precision: str = "float32"
+    deterministic: bool = False
     channels_last: bool = True
     compile: bool = False
     seed: int = 0
     val_every: int = 500
     save_every: int = 500
+    keep_every: int = 0
     select_on: str = "auto"
     memory_gb: float = 64.0
 
@@ -149,6 +178,11 @@ class TrainConfig:
             )
         if self.encoder == "unet" and self.width % 4:
             raise ConfigError(f"width = {self.width}: expected a multiple of 4 (GroupNorm)")
+        if self.corrections != "none" and not self.ema_decay:
+            raise ConfigError(
+                f"corrections = {self.corrections!r}: come from the running average of the "
+                "weights; expected ema_decay above 0"
+            )
         if self.lr_min > self.lr:
             raise ConfigError(f"lr_min = {self.lr_min}: expected at most lr = {self.lr}")
 
@@ -216,7 +250,7 @@ _PAPER = TrainConfig(
     weight_decay=4e-4,
     ema_decay=0.999,
     grad_clip=5.0,
-    amp="bf16",
+    precision="bf16",
     val_every=500,
     save_every=1000,
 )

@@ -2,8 +2,10 @@
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,35 +19,66 @@ from gazetools.files import check_output, replacing
 from gazetools.images import encode_png
 from gradtrack_model import runs
 from gradtrack_model.gallery import Picture, draw_gallery
-from gradtrack_model.metrics import dice, iou
+from gradtrack_model.metrics import NSD_TOLERANCE, dice, measure
 from gradtrack_model.predict import BATCH, segment_cached, to_size
 
 HEATMAP_THRESHOLD = 0.5
 """The published one: foreground is where the heatmap is above it."""
 
 GALLERY_SIZE = 24
+KEPT = "checkpoints"
+"""Folder of the weights that a training with `keep_every` keeps, named by their iteration."""
+
+NOT_HONEST = "chosen on the very images it is measured on; for comparison with papers only"
 
 
 class ItemScore(NamedTuple):
-    """Scores of one image; `heatmap_dice` is NaN where the item has no gaze."""
+    """Scores of one image.
+
+    `hd95_px`, in pixels of the original image, is NaN where prediction and mask are both empty;
+    `heatmap_dice` is NaN where the item has no gaze.
+    """
 
     name: str
     dice: float
     iou: float
+    hd95_px: float
+    nsd: float
     heatmap_dice: float
 
 
 @dataclass(frozen=True)
 class CheckpointScores:
-    """Scores of one checkpoint over a split; standard deviations are over images."""
+    """Scores of one checkpoint over a split; standard deviations are over images.
+
+    Attributes
+    ----------
+    checkpoint : str
+        "best", "last" or "best_on_<split>", see :func:`evaluate`.
+    weights : str
+        The file in the run folder, without its suffix.
+    chosen : str
+        How it was chosen among all iterations.
+    hd95_px_mean, hd95_px_sd : float or None
+        Over the images where HD95 is defined; None where it is for none.
+    hd95_excluded : int
+        Images where it is not, prediction and mask being both empty.
+    """
 
     checkpoint: str
+    weights: str
     iteration: int
+    chosen: str
     n: int
     dice_mean: float
     dice_sd: float
     iou_mean: float
     iou_sd: float
+    hd95_px_mean: float | None
+    hd95_px_sd: float | None
+    hd95_excluded: int
+    nsd_mean: float
+    nsd_sd: float
     items: tuple[ItemScore, ...]
 
 
@@ -82,6 +115,7 @@ def evaluate(
     *,
     cache_path: Path | None = None,
     split: str = "test",
+    best_on_split: bool = False,
     device: str = "auto",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -89,7 +123,8 @@ def evaluate(
     """Measure both checkpoints of a run on one split of a cache.
 
     Logits are resized bilinearly to the original size of each reference mask; foreground is
-    above 0; Dice and IoU are taken per image and averaged.
+    above 0; Dice, IoU, HD95 and NSD (:mod:`gradtrack_model.metrics`) are taken per image and
+    averaged.
 
     For each checkpoint three files are written into ``evaluation/`` of the run folder:
     ``<split>_<checkpoint>.csv`` (per image), ``.json`` (summary) and ``.png`` (the worst images
@@ -101,14 +136,19 @@ def evaluate(
     cache_path : Path, optional
         By default the cache that the run was trained on.
     split : {"test", "val", "train", "none"}
+    best_on_split : bool
+        Also measure all weights that the training has kept, and report those of all with the
+        highest Dice as "best_on_<split>". Papers choose so. It flatters: the weights are chosen
+        on the very images they are measured on.
     progress : callable, optional
         Called with the number of images done and their total.
 
     Raises
     ------
     TrainingError
-        The run, a checkpoint, or reference masks in the split are missing, or the split of
-        another cache holds items that the run was trained or selected on.
+        The run, a checkpoint, kept weights that are asked for, or reference masks in the split
+        are missing, or the split of another cache holds items that the run was trained or
+        selected on.
     CacheError
         The cache has gone, was changed since training, or is damaged.
     OutputError
@@ -117,20 +157,32 @@ def evaluate(
     run_folder = Path(run_folder)
     info, chosen = runs.read_run(run_folder), runs.pick_device(device)
     runs.use_available_cores()
-    loaded = {name: runs.load_checkpoint(run_folder, name, chosen) for name in runs.CHECKPOINTS}
+    load = partial(runs.load_checkpoint, run_folder, device=chosen)
+    loaded = {name: load(name) for name in runs.CHECKPOINTS}
+    kept = _kept_weights(run_folder) if best_on_split else []
     with runs.open_run_cache(info, cache_path, split) as cache:
         masked = _with_masks(cache, split)
         folder = _evaluation_folder(run_folder, split, overwrite)
         heat = _score_heatmaps(cache, masked)
-        tell = _counting(progress, len(loaded) * len(masked))
+        tell = _counting(progress, (len(loaded) + len(kept)) * len(masked))
+        score = partial(_score_weights, cache=cache, indices=masked, heat=heat, tell=tell)
+        measured = {name: score(name, trained) for name, trained in loaded.items()}
+        if kept:
+            # loaded one after the other: together they may be more than memory holds
+            others = (score(name, load(name)) for name in kept)
+            measured[_best_on(split)] = _highest(chain(measured.values(), others))
         results, files = [], []
-        for name, trained in loaded.items():
-            scores, pictures = _score_checkpoint(trained, cache, masked, heat, tell)
-            results.append(_summarise(name, trained.iteration, scores))
-            summary = _to_json(results[-1], cache, split, info, heat)
-            files += _write(folder, f"{split}_{name}", scores, summary, pictures, overwrite)
+        _remove(folder, f"{split}_{_best_on(split)}")
+        for name, one in measured.items():
+            results.append(_summarise(name, one, _how_chosen(name, info, len(kept))))
+            about = _to_json(results[-1], cache, split, info, heat)
+            files += _write(folder, f"{split}_{name}", one, about, overwrite)
         without_mask = len(cache.indices(split)) - len(masked)
     return _report(split, info, results, heat, without_mask, files)
+
+
+def _best_on(split: str) -> str:
+    return f"best_on_{split}"
 
 
 def _with_masks(cache: Cache, split: str) -> npt.NDArray[np.int64]:
@@ -144,13 +196,25 @@ def _with_masks(cache: Cache, split: str) -> npt.NDArray[np.int64]:
     return masked
 
 
+def _kept_weights(run_folder: Path) -> list[str]:
+    """Return the names of the weights that the training has kept, in the order of iterations."""
+    files = (run_folder / KEPT).glob("*.safetensors")
+    iterations = sorted(int(path.stem) for path in files if path.stem.isdecimal())
+    if not iterations:
+        raise TrainingError(
+            f"{run_folder / KEPT}: no kept weights, expected some to choose the best of them on "
+            "the split; train with keep_every above 0"
+        )
+    return [runs.kept(iteration) for iteration in iterations]
+
+
 def _evaluation_folder(run_folder: Path, split: str, overwrite: bool) -> Path:
     folder = run_folder / "evaluation"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
-    for name in runs.CHECKPOINTS:
+    for name in (*runs.CHECKPOINTS, _best_on(split)):
         check_output(folder / f"{split}_{name}.csv", overwrite=overwrite)
     return folder
 
@@ -204,14 +268,33 @@ def _score_heatmaps(cache: Cache, indices: npt.NDArray[np.int64]) -> dict[int, f
     return scores
 
 
-def _score_checkpoint(
+class _Measured(NamedTuple):
+    """Weights with the scores of all images and the pictures of the worst."""
+
+    weights: str
+    iteration: int
+    items: tuple[ItemScore, ...]
+    worst: list[Picture]
+
+    @property
+    def dice(self) -> float:
+        return statistics.fmean(item.dice for item in self.items)
+
+
+def _highest(measured: Iterable[_Measured]) -> _Measured:
+    """Return the one with the highest Dice, of equals the first."""
+    return max(measured, key=lambda one: one.dice)
+
+
+def _score_weights(
+    name: str,
     trained: runs.Checkpoint,
+    *,
     cache: Cache,
     indices: npt.NDArray[np.int64],
     heat: dict[int, float],
     tell: Callable[[int], None],
-) -> tuple[list[ItemScore], list[Picture]]:
-    """Score every item; also return the pictures of the worst."""
+) -> _Measured:
     scores: list[ItemScore] = []
     worst: list[Picture] = []
     for start in range(0, len(indices), BATCH):
@@ -219,38 +302,51 @@ def _score_checkpoint(
         images = cache.read("images", some)
         logits_B1HW = segment_cached(trained, list(images))
         for index, image, logits_1HW in zip(some.tolist(), images, logits_B1HW, strict=True):
-            reference = cache.original_mask(index)
+            reference = cache.original_mask(index) > 0
             prediction = to_size(logits_1HW, reference.shape)
-            score = ItemScore(
-                cache.items[index].name,
-                dice(prediction, reference),
-                iou(prediction, reference),
-                heat[index],
-            )
+            measures = measure(prediction, reference)._asdict()
+            score = ItemScore(cache.items[index].name, heatmap_dice=heat[index], **measures)
             scores.append(score)
-            worst.append(Picture(score.name, score.dice, image, reference > 0, prediction))
+            worst.append(Picture(score.name, score.dice, image, reference, prediction))
         worst = sorted(worst, key=lambda picture: picture.dice)[:GALLERY_SIZE]
         tell(len(some))
-    return scores, worst
+    return _Measured(name, trained.iteration, tuple(scores), worst)
 
 
-def _summarise(name: str, iteration: int, scores: Sequence[ItemScore]) -> CheckpointScores:
-    dices, ious = [score.dice for score in scores], [score.iou for score in scores]
+def _summarise(checkpoint: str, measured: _Measured, chosen: str) -> CheckpointScores:
+    items = measured.items
+    distances = [item.hd95_px for item in items if not math.isnan(item.hd95_px)]
     return CheckpointScores(
-        checkpoint=name,
-        iteration=iteration,
-        n=len(scores),
-        dice_mean=statistics.fmean(dices),
-        dice_sd=_sd(dices),
-        iou_mean=statistics.fmean(ious),
-        iou_sd=_sd(ious),
-        items=tuple(scores),
+        checkpoint=checkpoint,
+        weights=measured.weights,
+        iteration=measured.iteration,
+        chosen=chosen,
+        n=len(items),
+        dice_mean=measured.dice,
+        dice_sd=_sd([item.dice for item in items]),
+        iou_mean=statistics.fmean(item.iou for item in items),
+        iou_sd=_sd([item.iou for item in items]),
+        hd95_px_mean=statistics.fmean(distances) if distances else None,
+        hd95_px_sd=_sd(distances) if distances else None,
+        hd95_excluded=len(items) - len(distances),
+        nsd_mean=statistics.fmean(item.nsd for item in items),
+        nsd_sd=_sd([item.nsd for item in items]),
+        items=items,
     )
 
 
 def _sd(values: Sequence[float]) -> float:
     """Sample standard deviation; 0 for a single value."""
     return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _how_chosen(checkpoint: str, info: runs.RunInfo, kept: int) -> str:
+    if checkpoint not in runs.CHECKPOINTS:
+        return f"highest Dice of best, last and {kept} kept weights, {NOT_HONEST}"
+    if checkpoint == "last" or info.selected_on == "none":
+        return "last iteration, nothing selected"
+    against = {"masks": "reference masks", "pseudo": "pseudo-masks"}[info.selected_on]
+    return f"highest Dice on validation items against their {against}"
 
 
 # ---------------------------------------------------------------- writing
@@ -268,44 +364,56 @@ def _to_json(
     return {
         "split": split,
         **summary,
-        "chosen": _how_chosen(result, info),
         "heatmap_threshold": HEATMAP_THRESHOLD,
         "heatmap_dice_mean": statistics.fmean(gazed) if gazed else None,
         "heatmap_n": len(gazed),
-        "empty_rule": "both empty 1.0, one empty 0.0",
+        "nsd_tolerance": f"{NSD_TOLERANCE} of the image's diagonal",
+        "empty_rule": {
+            "one empty": "Dice, IoU and NSD 0, HD95 the image's diagonal",
+            "both empty": "Dice, IoU and NSD 1, HD95 excluded and counted",
+        },
         "size": "original mask",
         "cache_sha256": cache.sha256,
         "config": info.config.to_dict(),
     }
 
 
-def _how_chosen(result: CheckpointScores, info: runs.RunInfo) -> str:
-    if result.checkpoint == "last" or info.selected_on == "none":
-        return "last iteration, nothing selected"
-    against = {"masks": "reference masks", "pseudo": "pseudo-masks"}[info.selected_on]
-    return f"highest Dice on validation items against their {against}"
-
-
 def _write(
     folder: Path,
     stem: str,
-    scores: Sequence[ItemScore],
+    measured: _Measured,
     summary: dict[str, Any],
-    pictures: Sequence[Picture],
     overwrite: bool,
 ) -> list[Path]:
-    table, about, gallery = (folder / f"{stem}.{suffix}" for suffix in ("csv", "json", "png"))
-    rows = [
-        {**row._asdict(), "heatmap_dice": "" if math.isnan(row.heatmap_dice) else row.heatmap_dice}
-        for row in scores
-    ]
+    table, about, gallery = _files(folder, stem)
     title = (
         f"{summary['split']}, {summary['checkpoint']} checkpoint: Dice "
         f"{summary['dice_mean']:.3f}, n = {summary['n']}, worst first"
     )
-    png = encode_png(draw_gallery(pictures, title))
+    png = encode_png(draw_gallery(measured.worst, title))
     with replacing(gallery, overwrite=True) as temporary:
         temporary.write_bytes(png)
     runs.write_json(about, summary, overwrite=True)
-    runs.write_csv(table, rows, overwrite=overwrite)
+    runs.write_csv(table, [_to_row(item) for item in measured.items], overwrite=overwrite)
     return [table, about, gallery]
+
+
+def _files(folder: Path, stem: str) -> list[Path]:
+    return [folder / f"{stem}.{suffix}" for suffix in ("csv", "json", "png")]
+
+
+def _to_row(item: ItemScore) -> dict[str, Any]:
+    """Return a row of the table; what is not defined is empty there."""
+    return {
+        key: "" if isinstance(value, float) and math.isnan(value) else value
+        for key, value in item._asdict().items()
+    }
+
+
+def _remove(folder: Path, stem: str) -> None:
+    """Remove files of an evaluation that is replaced by one that may have none such."""
+    try:
+        for path in _files(folder, stem):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed ({error.strerror})") from error

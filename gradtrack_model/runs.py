@@ -7,7 +7,9 @@
     metrics.csv          one row per validation
     best.safetensors     weights of the best validation; the metadata tell of it
     last.safetensors     weights of the last iteration
+    checkpoints/         weights of every so many iterations, if the settings keep them
     last.pt              full state to resume from: tensors and plain types alone
+    tensorboard/         event files, if asked for
     evaluation/          what `gradtrack-evaluate` found
 
 Every file is written to a temporary name and renamed. Nothing is ever unpickled beyond tensors
@@ -16,9 +18,11 @@ and plain types.
 
 import csv
 import json
+import os
 import pickle
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -35,6 +39,8 @@ from gazetools.errors import CacheError, OutputError, TrainingError
 from gazetools.files import replacing
 from gazetools.workers import processors
 from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+from gradtrack_model.distributed import local_rank, ranks
 from gradtrack_model.methods import METHODS
 
 FORMAT, VERSION = "gradtrack-run", 2
@@ -106,8 +112,10 @@ def pick_device(device: str) -> torch.device:
     TrainingError
         The device does not exist.
     """
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", local_rank())
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
@@ -123,16 +131,52 @@ def use_available_cores() -> None:
     torch.set_num_threads(min(torch.get_num_threads(), processors()))
 
 
-def memory_layout(config: TrainConfig) -> torch.memory_format:
-    """Return how images and weights lie in memory."""
-    return torch.channels_last if config.channels_last else torch.contiguous_format
+@contextmanager
+def determinism(config: TrainConfig) -> Iterator[None]:
+    """Use only deterministic operations, if the settings ask for it.
+
+    On a CPU all that is used here is deterministic anyway.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def precision(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Return the context in which the network of a run is used."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
 def placed(model: nn.Module, device: torch.device, config: TrainConfig) -> nn.Module:
-    """Return a network on its device, in the layout of the settings."""
-    layout = memory_layout(config)
-    moved: nn.Module = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+    """Return a network on its device, in the layout and precision of the settings."""
+    layout = _memory_layout(config)
+    moved: nn.Module = model.to(  # type: ignore[call-overload]
+        device, _dtype(config), memory_format=layout
+    )
     return moved
+
+
+def as_input(batch: Batch, config: TrainConfig) -> Batch:
+    """Return a batch in the layout and precision of the settings."""
+    ready = {
+        name: values.to(_dtype(config)) if values.is_floating_point() else values
+        for name, values in batch.items()
+    }
+    images = ready["image_BCHW"]
+    return {**ready, "image_BCHW": images.contiguous(memory_format=_memory_layout(config))}
+
+
+def _dtype(config: TrainConfig) -> torch.dtype:
+    return torch.float64 if config.precision == "float64" else torch.float32
+
+
+def _memory_layout(config: TrainConfig) -> torch.memory_format:
+    return torch.channels_last if config.channels_last else torch.contiguous_format
 
 
 # ---------------------------------------------------------------- config.json
@@ -187,6 +231,7 @@ def _environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if cuda else "cpu",
         "threads": torch.get_num_threads(),
+        "processes": ranks(),
     }
 
 
@@ -315,6 +360,11 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, overwrite: bool 
 # ---------------------------------------------------------------- weights and state
 
 
+def kept(iteration: int) -> str:
+    """Return the name of the checkpoint that is kept of an iteration."""
+    return f"checkpoints/{iteration:06d}"
+
+
 def save_weights(
     path: Path, model: nn.Module, info: RunInfo, iteration: int, score: float | None
 ) -> None:
@@ -327,19 +377,21 @@ def save_weights(
         "iteration": iteration,
         "score": score,
     }
+    path.parent.mkdir(exist_ok=True)
     with replacing(path, overwrite=True) as temporary:
         temporary.write_bytes(save(tensors, metadata={FORMAT: json.dumps(about)}))
 
 
 def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint:
-    """Load a checkpoint of a run, ready to segment.
+    """Load a checkpoint of a run, or kept weights such as "checkpoints/000500", ready to segment.
 
     Raises
     ------
     TrainingError
         The checkpoint is missing, damaged or of something else.
     """
-    if name not in CHECKPOINTS:
+    iteration = name.rpartition("/")[2]
+    if name not in CHECKPOINTS and not (iteration.isdecimal() and name == kept(int(iteration))):
         raise TrainingError(f"checkpoint {name!r}: expected one of {', '.join(CHECKPOINTS)}")
     path = Path(folder) / f"{name}.safetensors"
     if not path.is_file():

@@ -14,6 +14,7 @@ from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import CacheDataset
 from gradtrack_model.losses import UNCERTAIN
 from gradtrack_model.metrics import dice
+from gradtrack_model.runs import as_input, precision
 
 
 class Validation:
@@ -46,7 +47,7 @@ class Validation:
         scored = masked if on_masks else indices
         self.positions = np.searchsorted(indices, scored)
         self.targets = cache.read("masks" if on_masks else "pseudo_masks", scored)
-        self.amp, self.batch_size = config.amp, max(8, config.batch_size)
+        self.config, self.batch_size = config, max(8, config.batch_size)
 
     def score(self, model: nn.Module, device: torch.device) -> float | None:
         """Return the mean Dice at the size of the cache, None without validation items."""
@@ -74,7 +75,8 @@ class Validation:
         for start in range(0, len(self.positions), self.batch_size):
             some = slice(start, start + self.batch_size)
             batch = self.dataset.batch([(0, int(p)) for p in self.positions[some]], device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.amp == "bf16"):
+            batch = as_input(batch, self.config)
+            with precision(self.config, device):
                 logits_B1HW = model(batch["image_BCHW"]).seg_logits_B1HW.float()
             size = self.targets.shape[-2:]
             logits_B1HW = F.interpolate(

@@ -15,14 +15,32 @@ FLOORS = (
     {"files", "progress", "workers"},
     {"tables", "geometry", "images", "kernels", "timeline"},
     {"trials"},
-    {"readers", "events", "tracks", "maps", "crf", "masks", "cache", "splits", "synthetic"},
+    {
+        "readers",
+        "events",
+        "tracks",
+        "maps",
+        "crf",
+        "grabcut",
+        "masks",
+        "cache",
+        "splits",
+        "synthetic",
+    },
     {"placing"},
     {"ingestion", "exporting", "rendering", "figures", "inspection"},
     {"quality"},
 )
 """Parts of gazetools; each knows the floors below its own, and those named in SIDEWAYS."""
 
-SIDEWAYS = {("maps", "tracks"), ("masks", "maps"), ("masks", "crf"), ("figures", "rendering")}
+SIDEWAYS = {
+    ("maps", "tracks"),
+    ("grabcut", "maps"),
+    ("masks", "maps"),
+    ("masks", "crf"),
+    ("masks", "grabcut"),
+    ("figures", "rendering"),
+}
 
 FORBIDDEN = (
     # these parts          may not import

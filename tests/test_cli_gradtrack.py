@@ -221,6 +221,11 @@ def test_json_is_json(lab):
     measured = json.loads(run("evaluate", "run", "--json").stdout, parse_constant=pytest.fail)
     assert (measured["split"], measured["n"]) == ("test", 3)
     assert set(measured["checkpoints"]) == {"best", "last"}
+    for scores in measured["checkpoints"].values():
+        for measure in ("dice", "iou", "hd95_px", "nsd"):
+            assert scores[measure] >= 0
+            assert scores[f"{measure}_sd"] >= 0
+        assert scores["hd95_excluded"] == 0
 
 
 def test_summaries_say_what_was_done(lab, trained, images):
@@ -231,6 +236,9 @@ def test_summaries_say_what_was_done(lab, trained, images):
     measured = run("evaluate", trained, "--split", "val")
     assert "3 images of split val" in measured.stdout
     assert "gaze at test" in measured.stdout
+    number = r"\d+\.\d+"
+    for name in ("best", "last"):
+        assert re.search(rf"\n  {name} +({number} ± {number} +){{4}}[48]\n", measured.stdout)
     predicted = run("predict", trained, "images")
     assert predicted.stdout == "predicted: 2 masks\n"
     for result in (again, measured, predicted):
@@ -383,6 +391,23 @@ def test_a_second_evaluation_must_be_asked_for(trained):
     assert run("evaluate", trained).exit_code == 0
     assert_refused(run("evaluate", trained), "test_best.csv: already exists; .*--overwrite")
     assert run("evaluate", trained, "--overwrite").exit_code == 0
+
+
+def test_best_on_test_must_be_asked_for_and_is_labelled(lab):
+    assert run("train", "--cache", "maps.h5", *SHORT, "-o", "run").exit_code == 0
+    assert_refused(run("evaluate", "run", "--best-on-test"), "checkpoints: no kept weights")
+    keep = ("--set", "keep_every=4", "-o", "kept")
+    assert run("train", "--cache", "maps.h5", *SHORT, *keep).exit_code == 0
+    label = "chosen on the very images it is measured on; for comparison with papers only"
+    plain = run("evaluate", "kept")
+    assert "best on test" not in plain.stdout
+    asked = run("evaluate", "kept", "--best-on-test", "--overwrite")
+    assert "\n  best on test " in asked.stdout
+    assert label in asked.stdout
+    told = run("evaluate", "kept", "--best-on-test", "--overwrite", "--json").stdout
+    scores = json.loads(told, parse_constant=pytest.fail)["checkpoints"]
+    assert scores["best_on_test"]["dice"] >= scores["best"]["dice"]
+    assert label in scores["best_on_test"]["chosen"]
 
 
 def test_the_split_of_another_cache_must_be_new_to_the_run(lab, trained):

@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gazetools import masks
+from gazetools import grabcut, masks
 from gazetools.crf import CrfSpec, refine
 from gazetools.errors import ConfigError
+from gazetools.grabcut import GrabCut, gaze_prior
 from gazetools.images import resize_image
 from gazetools.maps import Track, heatmap
 from gazetools.masks import (
     BACKGROUND,
     FOREGROUND,
     UNCERTAIN,
-    GrabCut,
     PseudoMaskSpec,
     foreground_probability,
-    gaze_prior,
     pseudo_mask,
     threshold_mask,
 )
@@ -146,8 +145,76 @@ def test_what_variants_disagree_on_is_uncertain():
 
 
 def test_odds_are_multiplied():
-    found = masks._with_odds(np.array([0, 0.25, 0.5, 1], np.float32), 3)
+    found = grabcut._with_odds(np.array([0, 0.25, 0.5, 1], np.float32), 3)
     np.testing.assert_allclose(found, [0, 0.5, 0.75, 1])
+
+
+def glary(image, inside, count=60):
+    """The image with small white spots, most of them across the outline, and where they are."""
+    rng = np.random.default_rng(5)
+    spots = np.zeros(inside.shape, np.uint8)
+    near = np.argwhere(cv2.dilate(inside.astype(np.uint8), np.ones((25, 25))) > 0)
+    for row, column in near[rng.integers(0, len(near), count)]:
+        axes = (int(rng.integers(2, 6)), int(rng.integers(1, 4)))
+        cv2.ellipse(spots, (int(column), int(row)), axes, rng.uniform(0, 180), 0, 360, 1, -1)
+    return np.where(spots[..., None] > 0, np.uint8(250), image), spots > 0
+
+
+def test_glare_is_given_the_colours_around_it():
+    image, inside, _ = lesion()
+    glaring, spots = glary(image, inside)
+    clear = grabcut._without_glare(glaring, GrabCut())
+    changed = (clear != glaring).any(axis=2)
+    assert changed[spots].all()
+    rim = cv2.dilate(spots.astype(np.uint8), np.ones((7, 7))) > 0
+    assert not changed[~rim].any()
+    assert abs(clear[spots].astype(float) - image[spots]).mean() < 12
+    np.testing.assert_array_equal(grabcut._without_glare(image, GrabCut()), image)
+    kept = grabcut._without_glare(glaring, GrabCut(glare_contrast=255))
+    np.testing.assert_array_equal(kept, glaring)
+
+
+def test_masks_do_not_follow_glare():
+    image, inside, track = lesion()
+    glaring, _ = glary(image, inside)
+    distracted = PseudoMaskSpec(grabcut=GrabCut(glare_contrast=255))
+    before, after = (
+        dice(pseudo_mask(glaring, [track], spec) == FOREGROUND, inside)
+        for spec in (distracted, GRABCUT)
+    )
+    assert after > max(0.93, before)
+
+
+def test_what_is_bright_and_large_is_no_glare():
+    image = np.full((192, 192, 3), 90, np.uint8)
+    cv2.ellipse(image, (95, 90), (40, 30), 20, 0, 360, (250, 250, 250), -1)
+    image[150:154, 20:60, 0] = 250  # small, but red
+    changed = (grabcut._without_glare(image, GrabCut()) != image).any(axis=2)
+    assert not changed[150:154, 20:60].any()
+    assert changed.mean() < 0.005  # where the outline is more bent than the disc
+
+
+def test_an_image_full_of_glare_is_no_error():
+    image, _, track = lesion()
+    spots = np.random.default_rng(0).random(image.shape[:2]) < 0.3
+    image[spots] = 255
+    assert grabcut._without_glare(image, GrabCut()).shape == image.shape
+    assert pseudo_mask(image, [track], GRABCUT).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"glare_px": 0}, "glare_px is 0; expected 1 or more"),
+        ({"glare_contrast": -1}, "glare_contrast is -1; expected a grey value, 0 to 255"),
+        ({"glare_contrast": 256}, "glare_contrast is 256"),
+        ({"iterations": 0}, "iterations is 0; expected 1 or more"),
+        ({"probably": 0.95}, "expected rising values"),
+    ],
+)
+def test_impossible_settings_are_refused(options, found):
+    with pytest.raises(ConfigError, match=found):
+        GrabCut(**options)
 
 
 def test_the_image_speaks_too():

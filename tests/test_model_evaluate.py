@@ -9,15 +9,17 @@ import pytest
 import torch
 from model_cache import lesion, make_cache
 
-from gazetools.cache import open_cache
+from gazetools.cache import Cache, open_cache
 from gazetools.errors import CacheError, FormatError, OutputError, TrainingError
 from gazetools.images import encode_png
+from gradtrack_model import evaluate as evaluation
 from gradtrack_model import runs
+from gradtrack_model.comparison import read_scores
 from gradtrack_model.config import PRESETS
 from gradtrack_model.evaluate import evaluate
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import dice, iou
-from gradtrack_model.predict import predict, to_size
+from gradtrack_model.predict import predict, segment_cached, to_size
 from gradtrack_model.train import fit
 
 TEST_ITEMS = (9, 10, 11)
@@ -71,6 +73,52 @@ def test_evaluation_writes_what_it_reports(trained):
     )
     assert all(path.is_file() for path in report.files)
     assert len(report.files) == 6
+
+
+def test_borders_are_measured_and_summarised(trained):
+    report = evaluate(trained, overwrite=True)
+    for scores in report.checkpoints:
+        name = f"test_{scores.checkpoint}"
+        rows = read_csv(trained / "evaluation" / f"{name}.csv")
+        assert [float(row["hd95_px"]) for row in rows] == [item.hd95_px for item in scores.items]
+        assert [float(row["nsd"]) for row in rows] == [item.nsd for item in scores.items]
+        summary = json.loads((trained / "evaluation" / f"{name}.json").read_text())
+        for measure in ("dice", "iou", "hd95_px", "nsd"):
+            values = [float(row[measure]) for row in rows]
+            assert summary[f"{measure}_mean"] == pytest.approx(np.mean(values))
+            assert summary[f"{measure}_sd"] == pytest.approx(np.std(values, ddof=1))
+        assert summary["hd95_excluded"] == 0
+        assert summary["nsd_tolerance"] == "0.005 of the image's diagonal"
+        assert summary["weights"] == scores.weights == scores.checkpoint
+        table = read_scores(trained, "test", scores.checkpoint)
+        assert table.mean("nsd") == pytest.approx(scores.nsd_mean)
+
+
+def test_a_missed_object_costs_and_nothing_for_nothing_is_counted(trained, monkeypatch):
+    sizes = [lesion(index)[1].shape for index in TEST_ITEMS]
+    monkeypatch.setattr(
+        "gradtrack_model.evaluate.to_size", lambda _, size: np.zeros(size, np.bool_)
+    )
+    missed = evaluate(trained, overwrite=True).checkpoints[0]
+    assert (missed.dice_mean, missed.iou_mean, missed.nsd_mean) == (0, 0, 0)
+    assert missed.hd95_px_mean == pytest.approx(np.mean([np.hypot(*size) for size in sizes]))
+    assert missed.hd95_excluded == 0
+
+    def without_object_2(cache, index):
+        return original(cache, index) * (index != TEST_ITEMS[2])
+
+    original = Cache.original_mask
+    monkeypatch.setattr(Cache, "original_mask", without_object_2)
+    some = evaluate(trained, overwrite=True).checkpoints[0]
+    assert (some.dice_mean, some.nsd_mean, some.hd95_excluded) == (1 / 3, 1 / 3, 1)
+    assert some.hd95_px_mean == pytest.approx(np.mean([np.hypot(*size) for size in sizes[:2]]))
+    assert [row["hd95_px"] for row in read_csv(trained / "evaluation/test_best.csv")][2] == ""
+
+    monkeypatch.setattr(Cache, "original_mask", lambda cache, i: 0 * original(cache, i))
+    none = evaluate(trained, overwrite=True).checkpoints[0]
+    assert (none.dice_mean, none.hd95_excluded) == (1, 3)
+    assert (none.hd95_px_mean, none.hd95_px_sd) == (None, None)
+    assert json.loads((trained / "evaluation/test_best.json").read_text())["hd95_px_mean"] is None
 
 
 def test_predicted_masks_score_as_the_evaluation_says(trained, images, tmp_path):
@@ -150,6 +198,95 @@ def test_items_without_masks_are_counted(trained, tmp_path):
     assert (report.checkpoints[0].n, report.without_mask) == (2, 0)
     with pytest.raises(TrainingError, match="1 items in split 'none', none with a reference"):
         evaluate(trained, cache_path=path, split="none")
+
+
+# ---------------------------------------------------------------- best on the split
+
+
+@pytest.fixture(scope="module")
+def keeping(tmp_path_factory):
+    """A run whose weights were kept after every third iteration, and at its end."""
+    folder = tmp_path_factory.mktemp("keeping")
+    path = make_cache(folder / "maps.h5")
+    fit(PRESETS["tiny"].replace(iterations=14, val_every=7, keep_every=3), path, folder / "run")
+    return folder / "run"
+
+
+KEPT = [f"checkpoints/{iteration:06d}" for iteration in (3, 6, 9, 12, 14)]
+
+
+def test_best_on_the_split_is_the_highest_of_all_and_says_that_it_flatters(keeping):
+    told = []
+    report = evaluate(
+        keeping, best_on_split=True, overwrite=True, progress=lambda *s: told.append(s)
+    )
+    best = report.checkpoints[2]
+    assert [scores.checkpoint for scores in report.checkpoints] == ["best", "last", "best_on_test"]
+    assert told[-1] == (7 * 3, 7 * 3)
+    means = {name: slow_dice(keeping, name) for name in ("best", "last", *KEPT)}
+    assert best.dice_mean == pytest.approx(max(means.values()))
+    assert means[best.weights] == pytest.approx(best.dice_mean)
+    assert len(set(means.values())) > 2
+    label = "chosen on the very images it is measured on; for comparison with papers only"
+    assert label in best.chosen
+    assert not any(label in scores.chosen for scores in report.checkpoints[:2])
+    summary = json.loads((keeping / "evaluation" / "test_best_on_test.json").read_text())
+    assert (summary["weights"], summary["chosen"]) == (best.weights, best.chosen)
+    assert len(report.files) == 9
+    assert all(path.is_file() for path in report.files)
+    scores = read_scores(keeping, "test", "best_on_test")
+    assert scores.mean("dice") == pytest.approx(best.dice_mean)
+
+
+def slow_dice(run, name):
+    """Mean Dice over the test items, one by one."""
+    trained = runs.load_checkpoint(run, name, torch.device("cpu"))
+    found = []
+    with open_cache(trained.cache.path) as cache:
+        for index in TEST_ITEMS:
+            (logits,) = segment_cached(trained, list(cache.read("images", [index])))
+            mask = cache.original_mask(index)
+            found.append(dice(to_size(logits, mask.shape), mask))
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("highest", ["best", "last", KEPT[1]])
+def test_whichever_weights_are_highest_are_found(keeping, monkeypatch, highest):
+    """Of these weights every prediction is right, of all others none."""
+    right = [False]
+
+    def score(name, *rest, **others):
+        right[0] = name == highest
+        return scored(name, *rest, **others)
+
+    scored = evaluation._score_weights
+    monkeypatch.setattr(evaluation, "_score_weights", score)
+    monkeypatch.setattr(evaluation, "to_size", lambda _, size: np.full(size, right[0]))
+    monkeypatch.setattr(Cache, "original_mask", lambda *_: np.ones((5, 7), np.uint8))
+    best = evaluate(keeping, best_on_split=True, overwrite=True).checkpoints[2]
+    assert (best.weights, best.dice_mean) == (highest, 1.0)
+
+
+def test_a_new_evaluation_leaves_nothing_of_the_one_before(keeping):
+    evaluate(keeping, best_on_split=True, overwrite=True)
+    with pytest.raises(OutputError, match=r"test_best\.csv: already exists"):
+        evaluate(keeping, best_on_split=True)
+    assert len(list(keeping.glob("evaluation/test_best_on_test.*"))) == 3
+    evaluate(keeping, overwrite=True)
+    assert not list(keeping.glob("evaluation/test_best_on_test.*"))
+    own = evaluate(keeping, split="val", best_on_split=True)
+    assert own.checkpoints[2].checkpoint == "best_on_val"
+    assert own.files[-1].name == "val_best_on_val.png"
+
+
+def test_without_kept_weights_there_is_no_best_on_the_split(trained, keeping, tmp_path):
+    with pytest.raises(TrainingError, match=r"checkpoints: no kept weights.*keep_every"):
+        evaluate(trained, best_on_split=True, overwrite=True)
+    for name in ("checkpoints/3", "checkpoints/best", "evaluation/000003", "../000003"):
+        with pytest.raises(TrainingError, match="expected one of best, last"):
+            runs.load_checkpoint(keeping, name, torch.device("cpu"))
+    with pytest.raises(TrainingError, match=r"000004\.safetensors: no such checkpoint"):
+        runs.load_checkpoint(keeping, "checkpoints/000004", torch.device("cpu"))
 
 
 def test_resizing_logits():

@@ -8,7 +8,7 @@ from model_cache import make_cache  # noqa: F401  sets the threads
 
 from gazetools.errors import TrainingError
 from gradtrack_model.config import PRESETS
-from gradtrack_model.methods import METHODS
+from gradtrack_model.methods import METHODS, Step
 from gradtrack_model.networks import (
     STAGES,
     EfficientNetLite0Encoder,
@@ -51,7 +51,7 @@ def test_shapes_and_gradients_reach_every_parameter(config, attention):
     sides = [logits.shape[-1] for logits in output.attention_logits]
     finest = config.size_px if config.encoder == "unet" else config.size_px // 2
     assert sides == ([] if attention == "none" else [finest // 8, finest // 4, finest // 2, finest])
-    loss, parts = method.loss(model, batch, config)
+    loss, parts = method.loss(model, batch, Step(config))
     loss.backward()
     untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert untouched == []
@@ -64,7 +64,7 @@ def test_shapes_and_gradients_reach_every_parameter(config, attention):
 def test_gradients_reach_every_parameter_of_the_plain_methods(method):
     torch.manual_seed(0)
     model = METHODS[method].build(TINY)
-    loss, _ = METHODS[method].loss(model, random_batch(TINY.size_px), TINY)
+    loss, _ = METHODS[method].loss(model, random_batch(TINY.size_px), Step(TINY))
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
@@ -114,7 +114,7 @@ def test_encoder_equals_the_published_network(side):
     theirs.load_state_dict(torch.load(path, weights_only=True))
     theirs.eval()
     ours = EfficientNetLite0Encoder().eval()
-    ours.load_imagenet()
+    ours.load_state_dict(ours.imagenet())
     taps = []
     for position in (0, 2, 4, 10, 15):
         theirs._blocks[position].register_forward_hook(lambda *call: taps.append(call[2]))
@@ -146,9 +146,9 @@ def test_uncertain_pixels_are_ignored_or_background():
     batch = random_batch(config.size_px)
     batch["pseudo_B1HW"][..., :8] = 255
     model, method = build(config, "none"), METHODS["gradtrack"]
-    ignored, _ = method.loss(model, batch, config)
-    background, _ = method.loss(model, batch, config.replace(uncertain="background"))
+    ignored, _ = method.loss(model, batch, Step(config))
+    background, _ = method.loss(model, batch, Step(config.replace(uncertain="background")))
     as_zero = {**batch, "pseudo_B1HW": (batch["pseudo_B1HW"] == 1).byte()}
-    zero, _ = method.loss(model, as_zero, config)
+    zero, _ = method.loss(model, as_zero, Step(config))
     torch.testing.assert_close(background, zero)
     assert not torch.isclose(ignored, zero)

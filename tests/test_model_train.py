@@ -19,10 +19,12 @@ from gazetools.errors import CacheError, ConfigError, OutputError, TrainingError
 from gradtrack_model import runs, train
 from gradtrack_model.config import PRESETS
 from gradtrack_model.data import CacheDataset
-from gradtrack_model.methods import METHODS
+from gradtrack_model.methods import METHODS, Step
 from gradtrack_model.methods.heatmap import HeatmapSupervision
 from gradtrack_model.metrics import dice
-from gradtrack_model.train import Trainer, fit, learning_rate
+from gradtrack_model.optimization import learning_rate
+from gradtrack_model.train import fit
+from gradtrack_model.trainer import Trainer
 
 TINY = PRESETS["tiny"]
 SHORT = TINY.replace(iterations=12, val_every=4, save_every=5)
@@ -77,7 +79,7 @@ def test_one_batch_overfits(cache_path, changes):
     batch = data.finish(raw)
     with torch.inference_mode():
         output = trainer.model(batch["image_BCHW"])
-        loss, parts = method.loss(trainer.model, batch, config)
+        loss, parts = method.loss(trainer.model, batch, Step(config))
     predicted = output.seg_logits_B1HW.numpy() > 0
     assert dice(predicted, batch["mask_B1HW"].numpy()) > 0.93
     assert float(parts["segmentation"]) < 0.1
@@ -105,7 +107,7 @@ def test_training_leaves_the_random_state_of_the_caller_alone(cache_path, tmp_pa
 
 
 def test_bf16_and_sgd_and_workers(cache_path, tmp_path):
-    config = SHORT.replace(amp="bf16", optimizer="sgd", lr=0.01, schedule="constant")
+    config = SHORT.replace(precision="bf16", optimizer="sgd", lr=0.01, schedule="constant")
     summary = fit(config, cache_path, tmp_path / "run", workers=1)
     assert summary.iterations == 12
     assert 0 <= summary.best_score <= 1
@@ -328,6 +330,7 @@ def test_no_test_item_is_read_and_masks_only_where_allowed(
         "full": {"masks"},
         "heatmap": {"heatmaps"},
         "gradtrack": {"maps", "pseudo_masks"},
+        "gazemedseg": {"pseudo_masks"},
     }[method]
     assert {field for field, split in seen if split == "train"} == {"images", *supervision}
     assert {field for field, split in seen if split == "val"} == {"images", "masks"}
@@ -400,14 +403,12 @@ def test_settings_of_another_version_are_named(tmp_path, uninterrupted):
 
 def test_a_cache_that_is_rendered_between_two_looks_is_refused(tmp_path, monkeypatch):
     path = make_cache(tmp_path / "maps.h5")
-    look_at = train._look_at
 
-    def look_and_replace(cache_path, config):
-        found = look_at(cache_path, config)
-        make_cache(tmp_path / "other.h5", side=40).replace(cache_path)
-        return found
+    def replace_and_make(*given):
+        make_cache(tmp_path / "other.h5", side=40).replace(path)
+        return Trainer(*given)
 
-    monkeypatch.setattr(train, "_look_at", look_and_replace)
+    monkeypatch.setattr(train, "Trainer", replace_and_make)
     with pytest.raises(CacheError, match="was rendered anew just now; train again"):
         train.fit(PRESETS["tiny"], path, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -293,7 +293,7 @@ def test_recipe_tells_how_it_was_made(lab):
     with open_cache(lab / "maps.h5") as cache:
         assert cache.recipe["tracks"]["keep"] == "prefix"
         assert cache.recipe["masks"]["heatmap_sigma"] == 0.1
-        assert cache.recipe["masks"]["grabcut"]["iterations"] == 2
+        assert cache.recipe["masks"]["grabcut"]["iterations"] == 1
         assert cache.recipe["ingest"]["table"] == "fixations"
         assert str(lab) not in json.dumps(cache.recipe)
 

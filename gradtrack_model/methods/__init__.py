@@ -1,14 +1,16 @@
 """The training methods by name, one file each."""
 
-from gradtrack_model.methods.base import Method
+from gradtrack_model.methods.base import Method, Step
 from gradtrack_model.methods.full import FullSupervision
+from gradtrack_model.methods.gazemedseg import GazeMedSeg
 from gradtrack_model.methods.gradtrack import GradTrack
 from gradtrack_model.methods.heatmap import HeatmapSupervision
 
 METHODS: dict[str, Method] = {
     "gradtrack": GradTrack(),
+    "gazemedseg": GazeMedSeg(),
     "heatmap": HeatmapSupervision(),
     "full": FullSupervision(),
 }
 
-__all__ = ["METHODS", "Method"]
+__all__ = ["METHODS", "Method", "Step"]

@@ -5,12 +5,13 @@ pseudo-masks come from; this is our reading of it, with every choice a setting.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradtrack_model.config import TrainConfig
+from gradtrack_model.corrections import asked, corrected, hears_teacher
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import UNCERTAIN, attention_loss, segmentation_loss
-from gradtrack_model.methods.base import Loss
+from gradtrack_model.methods.base import Loss, Step
 from gradtrack_model.networks import build_network, stage_levels
 
 
@@ -19,8 +20,9 @@ class GradTrack:
 
     .. math:: L = \mathrm{BCE} + λ_\text{dice} \mathrm{Dice} + λ_\text{attention} L_A
 
-    BCE and Dice are against the pseudo-mask, over its certain pixels (or with uncertain ones
-    as background); L_A is :func:`gradtrack_model.losses.attention_loss`.
+    BCE and Dice are against the pseudo-mask, over its certain pixels; uncertain ones may count
+    as background, or be decided by a teacher, see :mod:`gradtrack_model.corrections`. L_A is
+    :func:`gradtrack_model.losses.attention_loss`.
     """
 
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
@@ -32,14 +34,12 @@ class GradTrack:
         """Return a network with the Track Attention that the settings name."""
         return build_network(config, attention=config.attention, pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
         """Return segmentation and attention loss."""
-        output, pseudo_B1HW = model(batch["image_BCHW"]), batch["pseudo_B1HW"]
-        valid_B1HW = pseudo_B1HW != UNCERTAIN
-        if config.uncertain == "background":
-            valid_B1HW = torch.ones_like(valid_B1HW)
+        output, config = model(batch["image_BCHW"]), step.config
+        target_B1HW, valid_B1HW = _supervision(batch, step)
         segmentation = segmentation_loss(
-            output.seg_logits_B1HW, pseudo_B1HW == 1, valid_B1HW, config.lambda_dice
+            output.seg_logits_B1HW, target_B1HW, valid_B1HW, config.lambda_dice
         )
         parts = {"segmentation": segmentation.detach()}
         if not output.attention_logits:
@@ -49,3 +49,15 @@ class GradTrack:
         attention = attention_loss(output.attention_logits, maps_BLHW, levels)
         parts["attention"] = attention.detach()
         return segmentation + config.lambda_attention * attention, parts
+
+
+def _supervision(batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
+    """Return the class of every pixel and whether it is learned from."""
+    pseudo_B1HW = batch["pseudo_B1HW"]
+    target_B1HW, valid_B1HW = pseudo_B1HW == 1, pseudo_B1HW != UNCERTAIN
+    if step.config.uncertain == "background":
+        valid_B1HW = torch.ones_like(valid_B1HW)
+    if step.teacher is None or not hears_teacher(step.config, step.iteration):
+        return target_B1HW, valid_B1HW
+    logits_B1HW = asked(step.teacher, batch["image_BCHW"])
+    return corrected(target_B1HW, valid_B1HW, logits_B1HW, step.config)

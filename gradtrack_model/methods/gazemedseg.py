@@ -1,0 +1,56 @@
+"""GazeMedSeg: two networks, each on a pseudo-mask of its own confidence, that must agree.
+
+Y. Zhong et al., "Weakly-supervised Medical Image Segmentation with Gaze Annotations", MICCAI
+2024. The two pseudo-masks are thresholds of one CRF-refined heatmap, .5 and .3 for Kvasir-SEG
+(``gazetools render --masks-from crf --band 0.3 0.5``), .4 and .2 for NCI-ISBI.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+from gradtrack_model.losses import cross_level_consistency, masked_bce
+from gradtrack_model.methods.base import Loss, Step
+from gradtrack_model.networks import NetworkPair, build_network
+
+
+class GazeMedSeg:
+    r"""Two whole networks; where one is asked for a mask, it is of the mean of their logits.
+
+    .. math:: L = \sum_{k=1,2} \mathrm{BCE}(P_k, M_k) + λ_\text{consistency} L_C(P_k, P_{3-k})
+
+    M_1 is what the pseudo-mask calls foreground, M_2 also what it calls uncertain: the band of
+    the pseudo-mask holds both thresholds. L_C is
+    :func:`gradtrack_model.losses.cross_level_consistency`.
+    """
+
+    def fields(self, config: TrainConfig) -> tuple[str, ...]:
+        """Return images and pseudo-masks."""
+        return ("images", "pseudo_masks")
+
+    def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
+        """Return two networks without Track Attention."""
+        narrow = build_network(config, attention="none", pretrained=pretrained)
+        return NetworkPair(narrow, build_network(config, attention="none", pretrained=pretrained))
+
+    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+        """Return cross-entropy and consistency of both networks."""
+        first, second = model(batch["image_BCHW"]).members
+        certain_B1HW, possible_B1HW = nested_masks(batch["pseudo_B1HW"])
+        valid_B1HW = torch.ones_like(certain_B1HW)
+        segmentation = masked_bce(first.seg_logits_B1HW, certain_B1HW, valid_B1HW) + masked_bce(
+            second.seg_logits_B1HW, possible_B1HW, valid_B1HW
+        )
+        consistency = cross_level_consistency(
+            first.seg_logits_B1HW, second.seg_logits_B1HW, second.features_BChw
+        ) + cross_level_consistency(
+            second.seg_logits_B1HW, first.seg_logits_B1HW, first.features_BChw
+        )
+        loss = segmentation + step.config.lambda_consistency * consistency
+        return loss, {"segmentation": segmentation.detach(), "consistency": consistency.detach()}
+
+
+def nested_masks(pseudo_B1HW: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where a pseudo-mask is certain of foreground, and where that is possible."""
+    return pseudo_B1HW == 1, pseudo_B1HW != 0
