@@ -341,11 +341,22 @@ def _facts(c: "CheckpointScores") -> dict[str, Any]:
 @click.option(
     "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True
 )
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="Write the probability of foreground, grey from 0 to 255, instead of masks.",
+)
 @DEVICE
 @OVERWRITE
 @one_line_errors
 def predict(
-    run: Path, images: tuple[Path, ...], out: Path, checkpoint: str, device: str, overwrite: bool
+    run: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    checkpoint: str,
+    probabilities: bool,
+    device: str,
+    overwrite: bool,
 ) -> None:
     """Write a mask for every one of IMAGES, which are files or folders; no gaze is needed.
 
@@ -353,6 +364,7 @@ def predict(
     Examples:
       gradtrack-predict runs/2026-01-31_12-00-00 new_images -o masks
       gradtrack-predict runs/heat polyp1.jpg polyp2.jpg
+      gradtrack-predict runs/heat images --probabilities -o probabilities
     """
     from gradtrack_model.predict import predict as segment
 
@@ -362,8 +374,9 @@ def predict(
             images,
             out,
             checkpoint=checkpoint,
+            probabilities=probabilities,
             device=device,
             overwrite=overwrite,
             progress=lambda done, total: show(done, total, ""),
         )
-    click.echo(f"{out}: {len(masks):,} masks")
+    click.echo(f"{out}: {len(masks):,} {'probability maps' if probabilities else 'masks'}")

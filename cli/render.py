@@ -88,6 +88,12 @@ if TYPE_CHECKING:
     help="How gaze becomes the pseudo-mask that a network learns from.",
 )
 @click.option(
+    "--probabilities",
+    type=FILE,
+    help="Folder of what `gradtrack-predict --probabilities` wrote of the same images: GrabCut is "
+    "seeded by gaze and network together, for a second round of training.",
+)
+@click.option(
     "--threshold", type=float, default=0.5, show_default=True, help="Of the heatmap or the CRF."
 )
 @click.option(
@@ -151,6 +157,7 @@ def render(
     px_per_deg: float | None,
     heatmap_sigma: float,
     masks_from: str,
+    probabilities: Path | None,
     threshold: float,
     band: tuple[float, float] | None,
     settings: tuple[str, ...],
@@ -181,6 +188,7 @@ def render(
       gazetools render --masks-from heatmap --decay sum --sigma 0.0911 -o published.h5
       gazetools render --masks-from crf --threshold 0.3 --set crf.compat=2.5
       gazetools render --band 0.3 0.7
+      gazetools render --probabilities probabilities -o second.h5
       gazetools render --metric degrees --px-per-deg 35 --sigma 1.5
     """
     from gazetools.maps import MapSpec
@@ -210,6 +218,7 @@ def render(
             masks,
             out,
             spec,
+            probabilities=probabilities,
             workers=Workers(workers, dask),
             shard_items=shard_items,
             overwrite=overwrite,

@@ -94,6 +94,17 @@ def decode_mask(content: bytes, path: Path) -> UInt8:
     return (grey > MASK_THRESHOLD).astype(np.uint8)
 
 
+def decode_probability(content: bytes, path: Path) -> UInt8:
+    """Read a grey image of probabilities, 0 to 255; `path` is for messages.
+
+    Raises
+    ------
+    FormatError
+        The file cannot be read.
+    """
+    return _decode(content, path, cv2.IMREAD_GRAYSCALE)
+
+
 def file_content(path: Path) -> bytes:
     """Read an image file as it is.
 

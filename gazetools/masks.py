@@ -63,13 +63,20 @@ class PseudoMaskSpec:
             raise ConfigError(f"band is {self.band}; expected 0 <= low <= high <= 1")
 
 
-def pseudo_mask(image: UInt8, tracks: Sequence[Track], spec: PseudoMaskSpec) -> UInt8:
+def pseudo_mask(
+    image: UInt8,
+    tracks: Sequence[Track],
+    spec: PseudoMaskSpec,
+    probability: UInt8 | None = None,
+) -> UInt8:
     """Make the pseudo-mask of one image from the tracks of everyone who looked at it.
 
     Parameters
     ----------
     image : ndarray of uint8, shape (height, width, 3)
         RGB.
+    probability : ndarray of uint8, optional
+        What a network says of the image, 0 to 255: GrabCut is seeded by it and gaze together.
 
     Returns
     -------
@@ -77,7 +84,7 @@ def pseudo_mask(image: UInt8, tracks: Sequence[Track], spec: PseudoMaskSpec) -> 
         BACKGROUND, FOREGROUND or UNCERTAIN.
     """
     if spec.source == "grabcut":
-        return resize_mask(_grabcut_labels(image, tracks, spec), image.shape[:2])
+        return resize_mask(_grabcut_labels(image, tracks, spec, probability), image.shape[:2])
     return threshold_mask(foreground_probability(image, tracks, spec), spec)
 
 
@@ -107,8 +114,11 @@ def threshold_mask(probability: Float32, spec: PseudoMaskSpec) -> UInt8:
     return labels
 
 
-def _grabcut_labels(image: UInt8, tracks: Sequence[Track], spec: PseudoMaskSpec) -> UInt8:
+def _grabcut_labels(
+    image: UInt8, tracks: Sequence[Track], spec: PseudoMaskSpec, probability: UInt8 | None
+) -> UInt8:
     """Label the working square by GrabCut, or by the votes of variants where there is a band."""
     if spec.band is None:
-        return foreground_mask(image, tracks, spec.grabcut)
-    return threshold_mask(foreground_share(image, tracks, spec.grabcut), spec)
+        return foreground_mask(image, tracks, spec.grabcut, probability)
+    share = foreground_share(image, tracks, spec.grabcut, probability)
+    return threshold_mask(share, spec)

@@ -65,6 +65,11 @@ class Augmentation:
         """Return what the settings of a run ask for."""
         return cls(config.flips, config.quarter_turns, config.jitter)
 
+    def symmetries(self) -> tuple[int, ...]:
+        """Return those of the eight of the square that an item may be seen in."""
+        turns = range(4) if self.quarter_turns else range(0, 4, 2) if self.flips else range(1)
+        return tuple(turn + 4 * flip for flip in range(1 + self.flips) for turn in turns)
+
     def draw(self, seed: int, keys: Sequence[tuple[int, int]]) -> Changes:
         """Draw the changes of some (epoch, item): of nothing else, not even of each other."""
         uniform_B8 = np.array([_uniform(seed, epoch, item) for epoch, item in keys])
@@ -111,12 +116,20 @@ def turn(x_BCHW: Tensor, symmetries: Sequence[int]) -> Tensor:
         return x_BCHW
     runs = [(symmetry, len(list(run))) for symmetry, run in groupby(symmetries)]
     parts = torch.split(x_BCHW, [count for _, count in runs])
-    return torch.cat([_turned(part, s) for part, (s, _) in zip(parts, runs, strict=True)])
+    return torch.cat([turned(part, s) for part, (s, _) in zip(parts, runs, strict=True)])
 
 
-def _turned(x_BCHW: Tensor, symmetry: int) -> Tensor:
+def turned(x_BCHW: Tensor, symmetry: int) -> Tensor:
+    """Mirror and turn planes by one symmetry; see :class:`Changes`."""
     flip, turns = divmod(symmetry, 4)
     return torch.rot90(x_BCHW.flip(-1) if flip else x_BCHW, turns, (-2, -1))
+
+
+def turned_back(x_BCHW: Tensor, symmetry: int) -> Tensor:
+    """Undo :func:`turned`."""
+    flip, turns = divmod(symmetry, 4)
+    back = torch.rot90(x_BCHW, -turns, (-2, -1))
+    return back.flip(-1) if flip else back
 
 
 def jitter(image_BCHW: Tensor, colour_B33: Tensor, contrast_B: Tensor) -> Tensor:

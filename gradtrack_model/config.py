@@ -106,6 +106,9 @@ class TrainConfig:
         Geometric augmentation.
     jitter : float
         Strength of brightness, contrast and colour augmentation; 0 is none.
+    views : bool
+        Whether a mask is made from the mean over an image's flips (and quarter turns, if these
+        were trained on), which takes as many times longer. Validation looks once.
     precision : {"float32", "bf16", "float64"}
         Of the network; "bf16" keeps weights and losses in float32.
     deterministic : bool
@@ -156,6 +159,7 @@ class TrainConfig:
     flips: bool = True
     quarter_turns: bool = False
     jitter: float = 0.0
+    views: bool = False
     precision: str = "float32"
     deterministic: bool = False
     channels_last: bool = True

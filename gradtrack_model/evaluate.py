@@ -20,7 +20,7 @@ from gazetools.images import encode_png
 from gradtrack_model import runs
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import NSD_TOLERANCE, dice, measure
-from gradtrack_model.predict import BATCH, segment_cached, to_size
+from gradtrack_model.predict import BATCH, logits_of, to_size
 
 HEATMAP_THRESHOLD = 0.5
 """The published one: foreground is where the heatmap is above it."""
@@ -300,7 +300,7 @@ def _score_weights(
     for start in range(0, len(indices), BATCH):
         some = indices[start : start + BATCH]
         images = cache.read("images", some)
-        logits_B1HW = segment_cached(trained, list(images))
+        logits_B1HW = logits_of(trained, list(images))
         for index, image, logits_1HW in zip(some.tolist(), images, logits_B1HW, strict=True):
             reference = cache.original_mask(index) > 0
             prediction = to_size(logits_1HW, reference.shape)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gazetools.errors import FormatError, OutputError
 from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
+from gradtrack_model.augmentation import Augmentation, turned, turned_back
 from gradtrack_model.runs import (
     Checkpoint,
     as_input,
@@ -29,6 +30,7 @@ def predict(
     out_folder: Path,
     *,
     checkpoint: str = "best",
+    probabilities: bool = False,
     device: str = "auto",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -46,6 +48,8 @@ def predict(
     out_folder : Path
         Masks go here under the stem of their image; made if it does not exist.
     checkpoint : {"best", "last"}
+    probabilities : bool
+        Write the probability of foreground as grey, 0 to 255, instead of masks.
     progress : callable, optional
         Called with the number of images done and their total.
 
@@ -71,7 +75,8 @@ def predict(
     try:
         Path(out_folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".predict-", dir=out_folder) as temporary:
-            _write_masks(trained, sources, Path(temporary), progress)
+            written = _probability_png if probabilities else _mask_png
+            _write(trained, sources, Path(temporary), written, progress)
             for stem, target in targets.items():
                 (Path(temporary) / f"{stem}.png").replace(target)
     except OSError as error:
@@ -80,20 +85,31 @@ def predict(
     return list(targets.values())
 
 
-def _write_masks(
+def _write(
     trained: Checkpoint,
     sources: Mapping[str, Path],
     folder: Path,
+    png: Callable[[Tensor, tuple[int, ...]], bytes],
     progress: Callable[[int, int], None] | None,
 ) -> None:
     left = list(sources.items())
     for start in range(0, len(left), BATCH):
         some = left[start : start + BATCH]
-        masks = segment(trained, [read_image(path) for _, path in some])
-        for (stem, _), mask in zip(some, masks, strict=True):
-            (folder / f"{stem}.png").write_bytes(encode_png(mask.astype(np.uint8) * 255))
+        images = [read_image(path) for _, path in some]
+        logits_B1HW = logits_of(trained, [as_cached(trained, image) for image in images])
+        for (stem, _), image, logits_1HW in zip(some, images, logits_B1HW, strict=True):
+            (folder / f"{stem}.png").write_bytes(png(logits_1HW, image.shape[:2]))
         if progress is not None:
             progress(start + len(some), len(left))
+
+
+def _mask_png(logits_1HW: Tensor, size: tuple[int, ...]) -> bytes:
+    return encode_png(to_size(logits_1HW, size).astype(np.uint8) * np.uint8(255))
+
+
+def _probability_png(logits_1HW: Tensor, size: tuple[int, ...]) -> bytes:
+    probability_HW = torch.sigmoid(_resized(logits_1HW, size))
+    return encode_png((probability_HW * 255).round().to(torch.uint8).cpu().numpy())
 
 
 def _by_stem(images: Sequence[Path]) -> dict[str, Path]:
@@ -123,35 +139,42 @@ def _check_targets(targets: Iterable[Path], images: Iterable[Path], overwrite: b
             raise OutputError(f"{target}: already exists; remove it or pass --overwrite")
 
 
-def segment(trained: Checkpoint, images: Sequence[UInt8]) -> list[npt.NDArray[np.bool_]]:
-    """Segment RGB images of any sizes; returns a mask of each image's size.
-
-    Images take the way of the training images: first to the size of the cache, then to that of
-    the network.
-    """
-    cache_size = (trained.cache.height, trained.cache.width)
-    logits_B1HW = segment_cached(trained, [resize_image(image, cache_size) for image in images])
-    return [
-        to_size(logits, image.shape[:2]) for logits, image in zip(logits_B1HW, images, strict=True)
-    ]
+def as_cached(trained: Checkpoint, image: UInt8) -> UInt8:
+    """Bring an image to the size of the cache: the way that the training images took."""
+    return resize_image(image, (trained.cache.height, trained.cache.width))
 
 
 @torch.inference_mode()
-def segment_cached(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
-    """Return the logits (B, 1, H, W), at the size of the network, of images as cached."""
-    size = (trained.config.size_px, trained.config.size_px)
+def logits_of(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
+    """Return the logits (B, 1, H, W), at the size of the network, of images as cached.
+
+    If the run's settings ask for views, they are the mean over the image as it is, mirrored and
+    turned, as far as the network was trained on such views: four with flips, eight with quarter
+    turns.
+    """
+    config = trained.config
+    size = (config.size_px, config.size_px)
     resized = [im if im.shape[:2] == size else resize_image(im, size) for im in images]
     device = next(trained.model.parameters()).device
-    image_BCHW = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device)
-    batch = as_input({"image_BCHW": image_BCHW.float() / 255}, trained.config)
+    image_BCHW = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device).float() / 255
+    seen = Augmentation.of(config).symmetries() if config.views else (0,)
+    return torch.stack([_seen_as(trained, image_BCHW, symmetry) for symmetry in seen]).mean(0)
+
+
+def _seen_as(trained: Checkpoint, image_BCHW: Tensor, symmetry: int) -> Tensor:
+    batch = as_input({"image_BCHW": turned(image_BCHW, symmetry)}, trained.config)
     logits_B1HW: Tensor = trained.model(batch["image_BCHW"]).seg_logits_B1HW
-    return logits_B1HW
+    return turned_back(logits_B1HW, symmetry)
 
 
 def to_size(logits_1HW: Tensor, size: tuple[int, ...]) -> npt.NDArray[np.bool_]:
     """Resize logits bilinearly and return where they are above 0."""
+    mask: npt.NDArray[np.bool_] = (_resized(logits_1HW, size) > 0).cpu().numpy()
+    return mask
+
+
+def _resized(logits_1HW: Tensor, size: tuple[int, ...]) -> Tensor:
     logits_11hw = F.interpolate(
         logits_1HW[None].float(), size=tuple(size), mode="bilinear", align_corners=False
     )
-    mask: npt.NDArray[np.bool_] = (logits_11hw[0, 0] > 0).cpu().numpy()
-    return mask
+    return logits_11hw[0, 0]

@@ -309,3 +309,35 @@ def test_settings_that_leave_no_seeds_leave_the_prior():
     track = Track(np.array([0.5, 0.52]), np.array([0.5, 0.5]), np.array([100.0, 200.0]))
     image = np.full((64, 64, 3), 90, np.uint8)
     assert set(np.unique(pseudo_mask(image, [track], spec))) <= {0, 1, 255}
+
+
+# ---------------------------------------------------------------- gaze and a network together
+
+
+def test_two_witnesses_are_joined_by_their_odds():
+    prior = np.array([[0.5, 0.2, 0.0, 1.0]], np.float32)
+    probability = np.array([[191, 128, 255, 0]], np.uint8)
+    found = grabcut.joined(prior, probability)[0]
+    assert found[0] == pytest.approx(191.5 / 256, abs=1e-6)  # gaze says nothing
+    assert found[1] == pytest.approx(0.2 * 128.5 / (0.2 * 128.5 + 0.8 * 127.5), abs=1e-6)
+    assert 0 < found[2] < 1
+    assert found[2] == pytest.approx(1 - found[3], abs=1e-5)
+
+
+def test_a_network_that_knows_the_lesion_makes_a_better_mask():
+    image, inside, track = lesion()
+    hidden = np.random.default_rng(2).integers(80, 120, image.shape).astype(np.uint8)
+    told = np.where(inside, 250, 5).astype(np.uint8)
+    for spec in (GRABCUT, VOTING):
+        alone, joined = (
+            dice(pseudo_mask(hidden, [track], spec, says) == FOREGROUND, inside)
+            for says in (None, told)
+        )
+        assert joined > alone + 0.03
+
+
+def test_gaze_still_counts_beside_a_network():
+    image, inside, track = lesion()
+    everywhere = np.full(image.shape[:2], 200, np.uint8)
+    found = pseudo_mask(image, [track], GRABCUT, everywhere) == FOREGROUND
+    assert found.mean() < 3 * inside.mean()

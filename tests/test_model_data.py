@@ -19,7 +19,7 @@ from gazetools.errors import CacheError, TrainingError
 from gazetools.images import encode_png, resize_image, resize_mask
 from gradtrack_model import data as data_module
 from gradtrack_model import loading, memory, train
-from gradtrack_model.augmentation import Augmentation, turn
+from gradtrack_model.augmentation import Augmentation, turn, turned, turned_back
 from gradtrack_model.config import PRESETS
 from gradtrack_model.data import FIELDS, CacheDataset
 from gradtrack_model.loading import batch_keys, raw_batches
@@ -310,6 +310,27 @@ def test_runs_of_a_symmetry_are_turned_as_each_item_alone(symmetries):
         for x, s in zip(x_BCHW.numpy(), symmetries, strict=True)
     ]
     np.testing.assert_array_equal(turn(x_BCHW, tuple(symmetries)), np.stack(expected))
+
+
+def test_what_was_turned_is_turned_back():
+    x_BCHW = torch.arange(2 * 9).view(1, 2, 3, 3)
+    for symmetry in range(8):
+        assert torch.equal(turned_back(turned(x_BCHW, symmetry), symmetry), x_BCHW)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "expected"),
+    [
+        (Augmentation(), {0}),
+        (Augmentation(flips=True), {0, 2, 4, 6}),
+        (Augmentation(quarter_turns=True), {0, 1, 2, 3}),
+        (Augmentation(flips=True, quarter_turns=True), set(range(8))),
+    ],
+)
+def test_views_are_what_was_trained_on(augmentation, expected):
+    assert set(augmentation.symmetries()) == expected
+    drawn = augmentation.draw(0, [(0, item) for item in range(200)])
+    assert set(drawn.symmetries) == expected
 
 
 def test_every_item_has_its_own_draw():

@@ -19,7 +19,7 @@ from gradtrack_model.config import PRESETS
 from gradtrack_model.evaluate import evaluate
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import dice, iou
-from gradtrack_model.predict import predict, segment_cached, to_size
+from gradtrack_model.predict import logits_of, predict, to_size
 from gradtrack_model.train import fit
 
 TEST_ITEMS = (9, 10, 11)
@@ -244,7 +244,7 @@ def slow_dice(run, name):
     found = []
     with open_cache(trained.cache.path) as cache:
         for index in TEST_ITEMS:
-            (logits,) = segment_cached(trained, list(cache.read("images", [index])))
+            (logits,) = logits_of(trained, list(cache.read("images", [index])))
             mask = cache.original_mask(index)
             found.append(dice(to_size(logits, mask.shape), mask))
     return np.mean(found)

@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from gradtrack_model.losses import attention_loss, masked_bce, segmentation_loss, soft_dice
+from gradtrack_model.losses import (
+    attention_loss,
+    cross_level_consistency,
+    masked_bce,
+    segmentation_loss,
+    soft_dice,
+)
 
 LN3 = math.log(3)  # sigmoid(ln 3) = 3/4
 
@@ -78,3 +84,40 @@ def test_attention_loss_by_hand():
     second = -0.5 * (math.log(3 / 4) + math.log(1 / 4))
     both = attention_loss([coarse, fine], maps_BLHW, [2, 1])
     assert both.item() == pytest.approx((expected + second) / 2)
+
+
+def test_consistency_against_every_pixel_and_neighbour():
+    generator = torch.Generator().manual_seed(3)
+    logits, peer = torch.randn(2, 2, 1, 6, 7, generator=generator, dtype=torch.float64)
+    features = torch.randn(2, 5, 6, 7, generator=generator, dtype=torch.float64)
+    found = cross_level_consistency(logits, peer, features, radius=1, dilation=2)
+    p, q = torch.sigmoid(logits)[:, 0], torch.sigmoid(peer)[:, 0]
+    total = 0.0
+    for b in range(2):
+        for i in range(6):
+            for j in range(7):
+                near = [(i + di, j + dj) for di in (-2, 0, 2) for dj in (-2, 0, 2)]
+                near = [(y, x) for y, x in near if 0 <= y < 6 and 0 <= x < 7]
+                alike = [
+                    max(0.0, torch.cosine_similarity(features[b, :, i, j], features[b, :, y, x], 0))
+                    for y, x in near
+                ]
+                weights = torch.softmax(torch.tensor(alike, dtype=torch.float64), 0)
+                mean = sum(w * q[b, y, x] for w, (y, x) in zip(weights, near, strict=True))
+                total -= p[b, i, j] * mean + (1 - p[b, i, j]) * (1 - mean)
+    torch.testing.assert_close(found, total / (2 * 6 * 7))
+
+
+def test_consistency_teaches_the_one_and_not_its_peer():
+    logits, peer = (torch.randn(1, 1, 8, 8, requires_grad=True) for _ in range(2))
+    features = torch.randn(1, 3, 4, 4, requires_grad=True)
+    cross_level_consistency(logits, peer, features).backward()
+    assert logits.grad.any()
+    assert peer.grad is None
+    assert features.grad is None
+
+
+def test_consistency_is_best_where_both_are_sure_of_the_same():
+    sure, features = torch.full((1, 1, 8, 8), 40.0), torch.ones(1, 2, 8, 8)
+    assert cross_level_consistency(sure, sure, features).item() == pytest.approx(-1)
+    assert cross_level_consistency(sure, -sure, features).item() == pytest.approx(0)

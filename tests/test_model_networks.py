@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from model_cache import make_cache  # noqa: F401  sets the threads
+from safetensors.torch import save_file
 
 from gazetools.errors import TrainingError
 from gradtrack_model.config import PRESETS
@@ -60,7 +61,7 @@ def test_shapes_and_gradients_reach_every_parameter(config, attention):
     )
 
 
-@pytest.mark.parametrize("method", ["full", "heatmap"])
+@pytest.mark.parametrize("method", ["full", "heatmap", "gazemedseg"])
 def test_gradients_reach_every_parameter_of_the_plain_methods(method):
     torch.manual_seed(0)
     model = METHODS[method].build(TINY)
@@ -152,3 +153,78 @@ def test_uncertain_pixels_are_ignored_or_background():
     zero, _ = method.loss(model, as_zero, Step(config))
     torch.testing.assert_close(background, zero)
     assert not torch.isclose(ignored, zero)
+
+
+def test_the_u_net_is_monai_s():
+    """The same parameters in the same order give the same picture."""
+    blocks = pytest.importorskip("monai.networks.nets.basic_unet")
+    config = TINY.replace(width=8)
+    ours = build(config, "none")
+    theirs = blocks.BasicUNet(
+        in_channels=3,
+        out_channels=1,
+        features=(8, 16, 32, 64, 128, 16),
+        norm=("group", {"num_groups": 4}),
+        act=("LeakyReLU", {"negative_slope": 0.1}),
+        spatial_dims=2,
+    )
+    mine = ours.state_dict()
+    values = [mine[name] for name in sorted(mine, key=_depth)]
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), values, strict=True)))
+    image_BCHW = random_batch(32)["image_BCHW"]
+    with torch.inference_mode():
+        expected = theirs((image_BCHW - 127 / 255) / (128 / 255))
+        torch.testing.assert_close(ours(image_BCHW).seg_logits_B1HW, expected)
+
+
+def _depth(name):
+    """Encoder, then decoder, then classifier: the order of MONAI's parts."""
+    return ("encoder", "stages", "classify").index(name.split(".")[0])
+
+
+def test_a_pair_says_the_mean_of_its_logits():
+    torch.manual_seed(0)
+    pair = METHODS["gazemedseg"].build(TINY)
+    output = pair(random_batch(32)["image_BCHW"])
+    first, second = (member.seg_logits_B1HW for member in output.members)
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(output.seg_logits_B1HW, (first + second) / 2)
+
+
+def test_each_of_a_pair_learns_from_its_own_pseudo_mask():
+    config, batch = TINY.replace(lambda_consistency=0.0), random_batch(32)
+    batch["pseudo_B1HW"][..., :8] = 255
+    model = METHODS["gazemedseg"].build(config)
+    loss, parts = METHODS["gazemedseg"].loss(model, batch, Step(config))
+    first, second = (m.seg_logits_B1HW for m in model(batch["image_BCHW"]).members)
+    pseudo, bce = batch["pseudo_B1HW"], torch.nn.functional.binary_cross_entropy_with_logits
+    expected = bce(first, (pseudo == 1).float()) + bce(second, (pseudo > 0).float())
+    torch.testing.assert_close(loss, expected)
+    assert set(parts) == {"segmentation", "consistency"}
+
+
+@pytest.mark.parametrize("prefix", ["", "encoder."])
+def test_an_encoder_starts_from_a_file(tmp_path, prefix):
+    torch.manual_seed(7)
+    other = UNetEncoder(TINY.width)
+    tensors = {prefix + name: values for name, values in other.state_dict().items()}
+    save_file({**tensors, **({"head.weight": torch.ones(1)} if prefix else {})}, tmp_path / "w")
+    config = TINY.replace(weights=str(tmp_path / "w"))
+    found = build_network(config, attention="none", pretrained=True).encoder.state_dict()
+    assert all(torch.equal(found[name], values) for name, values in other.state_dict().items())
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    save_file({"a": torch.ones(1)}, tmp_path / "w")
+    for path in (tmp_path / "w", tmp_path / "none", tmp_path):
+        with pytest.raises(TrainingError, match="not the parameters of this encoder"):
+            build_network(TINY.replace(weights=str(path)), attention="none", pretrained=True)
+
+
+def test_chance_may_be_asked_for():
+    lite = LITE.replace(weights="none")
+    torch.manual_seed(0)
+    one = build_network(lite, attention="none", pretrained=True).encoder.conv_stem.weight
+    torch.manual_seed(0)
+    two = build_network(LITE, attention="none", pretrained=True).encoder.conv_stem.weight
+    assert not torch.equal(one, two)

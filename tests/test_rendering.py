@@ -23,7 +23,7 @@ from gazetools_cli.gazetools import main
 
 from gazetools.cache import open_cache
 from gazetools.crf import CrfSpec
-from gazetools.errors import GeometryError
+from gazetools.errors import ConfigError, FormatError, GeometryError
 from gazetools.files import DeafFile
 from gazetools.images import encode_png, read_image, read_mask, resize_mask
 from gazetools.maps import MapSpec, Track, heatmap, track_maps
@@ -100,6 +100,45 @@ def test_render_end_to_end(lab, small_cohort):
             np.testing.assert_array_equal(cache.fixations(index)[:, :4], mine[columns].to_numpy())
             readers = mine["subject"].factorize(sort=True)[0]
             np.testing.assert_array_equal(cache.fixations(index)[:, 4], readers)
+
+
+def write_probabilities(lab, folder="probabilities"):
+    """What a network that knows the masks would say."""
+    (lab / folder).mkdir()
+    for path in (lab / "masks").iterdir():
+        says = read_mask(path) * np.uint8(230) + np.uint8(10)
+        (lab / folder / f"{path.stem}.png").write_bytes(encode_png(says))
+    return lab / folder
+
+
+def test_probabilities_seed_the_pseudo_masks(lab):
+    spec = RenderSpec(size_px=48)
+    says = write_probabilities(lab)
+    render_lab(lab, "plain.h5", spec)
+    render_lab(lab, "joined.h5", spec, probabilities=says)
+    with open_cache(lab / "plain.h5") as plain, open_cache(lab / "joined.h5") as joined:
+        masks = joined.read("masks", range(3))
+        wrong = [(c.read("pseudo_masks", range(3)) != masks).mean() for c in (plain, joined)]
+        assert wrong[1] < wrong[0]
+        assert "probabilities" in joined.sources
+        assert "probabilities" not in plain.sources
+    assert render_lab(lab, "joined.h5", spec, probabilities=says).rendered == 0
+    changed = says / f"{NAMES[1]}.png"
+    changed.write_bytes(encode_png(255 - cv2.imread(str(changed), 0)))
+    assert render_lab(lab, "joined.h5", spec, probabilities=says).rendered == 1
+
+
+def test_probabilities_must_fit(lab):
+    says = write_probabilities(lab)
+    with pytest.raises(ConfigError, match="for pseudo-masks by grabcut, not by heatmap"):
+        render_lab(lab, probabilities=says)
+    (says / f"{NAMES[0]}.png").write_bytes(encode_png(np.zeros((9, 7), np.uint8)))
+    with pytest.raises(FormatError, match=r"is 7 x 9 px, its image .* expected the size"):
+        render_lab(lab, spec=RenderSpec(size_px=48), probabilities=says)
+    (says / f"{NAMES[0]}.png").unlink()
+    with pytest.raises(FormatError, match=r"no probabilities of 'synthetic_0001' \(1 of 3"):
+        render_lab(lab, spec=RenderSpec(size_px=48), probabilities=says)
+    assert not (lab / "maps.h5").exists()
 
 
 def test_one_presentation_is_the_kernels_own_map(lab, small_cohort):
@@ -368,7 +407,7 @@ BAD_INPUT = {
     ),
     "mask of another size": (
         lambda d: write_png(d / "masks/synthetic_0003.png", 50, 40),
-        r"synthetic_0003.png: is 40 x 50 px, its image \d+ x \d+; masks must",
+        r"synthetic_0003.png: is 40 x 50 px, its image \d+ x \d+; expected the size",
     ),
     "mask truncated": (lambda d: cut(d / "masks/synthetic_0003.png"), "synthetic_0003.png: ends"),
     "mask of labels": (

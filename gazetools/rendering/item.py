@@ -11,6 +11,7 @@ from gazetools.images import (
     UInt8,
     decode_image,
     decode_mask,
+    decode_probability,
     encode_png,
     file_content,
     resize_image,
@@ -36,6 +37,10 @@ def render_item(job: Job, spec: RenderSpec) -> Record:
     if job.mask is not None:
         mask = decode_mask(_planned(job.mask, job.mask_sha256), job.mask)
     small = resize_image(image, size)
+    probability = None
+    if job.probability is not None:
+        grey = _planned(job.probability, job.probability_sha256)
+        probability = decode_probability(grey, job.probability)
     # the CRF's reach is in px of the image itself
     seen = image if spec.masks.source == "crf" else small
     return Record(
@@ -44,7 +49,7 @@ def render_item(job: Job, spec: RenderSpec) -> Record:
         width=job.width,
         height=job.height,
         image=small,
-        **_gaze_pictures(seen, _tracks(job, spec.px_per_deg), spec),
+        **_gaze_pictures(seen, _tracks(job, spec.px_per_deg), probability, spec),
         fixations=job.gaze,
         mask=resize_mask(mask, size) if mask is not None else None,
         mask_png=encode_png(mask * np.uint8(255)) if mask is not None else b"",
@@ -71,7 +76,9 @@ def _tracks(job: Job, px_per_deg: float | None) -> list[Track]:
     ]
 
 
-def _gaze_pictures(image: UInt8, tracks: list[Track], spec: RenderSpec) -> dict[str, UInt8]:
+def _gaze_pictures(
+    image: UInt8, tracks: list[Track], probability: UInt8 | None, spec: RenderSpec
+) -> dict[str, UInt8]:
     """Draw maps, heatmap and pseudo-mask; where nobody looked, nothing is known."""
     size = (spec.size_px, spec.size_px)
     if not tracks:
@@ -84,7 +91,7 @@ def _gaze_pictures(image: UInt8, tracks: list[Track], spec: RenderSpec) -> dict[
     return {
         "maps": _level_maps(tracks, spec, size),
         "heatmap": np.rint(heat * 255).astype(np.uint8),
-        "pseudo_mask": resize_mask(pseudo_mask(image, tracks, spec.masks), size),
+        "pseudo_mask": resize_mask(pseudo_mask(image, tracks, spec.masks, probability), size),
     }
 
 

@@ -1,6 +1,6 @@
 """Which fixations, image and reference mask belong together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ class Source:
     said_size : ndarray of float64, shape (n, 2)
         Width and height of the image as the fixation table says, NaN where it does not; 1 x 1
         if positions are shares.
+    probability : Path or None
+        What a network says of the image.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Source:
     mask: Path | None
     gaze: Float64
     said_size: Float64
+    probability: Path | None = None
 
 
 def read_fixations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -58,6 +61,7 @@ def match(
     table: pd.DataFrame,
     images: Path,
     masks: Path | None,
+    probabilities: Path | None,
     split: SplitSpec,
     summary: RenderSummary,
 ) -> list[Source]:
@@ -66,7 +70,8 @@ def match(
     Raises
     ------
     FormatError
-        A folder is missing, or a mask belongs to no image.
+        A folder is missing, a mask belongs to no image, or an image that was looked at has no
+        probabilities where others have.
     GeometryError
         No stimulus has both an image and a fixation on it.
     """
@@ -91,11 +96,32 @@ def match(
             "without suffix"
         )
     for_test = {name for name in summary.images_without_gaze if listed.get(name) == "test"}
+    probability_of = _probabilities(probabilities, names)
     nothing = np.empty((0, len(_ROWS))), np.empty((0, 2))
     return [
-        Source(name, image_of[name], mask_of.get(name), *looked_at.get(name, nothing))
+        Source(
+            name,
+            image_of[name],
+            mask_of.get(name),
+            *looked_at.get(name, nothing),
+            probability_of.get(name),
+        )
         for name in sorted(names | for_test)
     ]
+
+
+def _probabilities(folder: Path | None, names: Set[str]) -> dict[str, Path]:
+    """Files of probabilities by image; all that were looked at have one, or there are none."""
+    if folder is None:
+        return {}
+    found = list_images(folder)
+    missing = sorted(names - set(found))
+    if missing:
+        raise FormatError(
+            f"{folder}: no probabilities of {missing[0]!r} ({len(missing)} of {len(names)} images "
+            "are missing); write them with gradtrack-predict --probabilities"
+        )
+    return {name: found[name] for name in names}
 
 
 def _placed(table: pd.DataFrame, summary: RenderSummary) -> pd.Series:

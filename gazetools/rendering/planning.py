@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,13 @@ import numpy.typing as npt
 
 from gazetools.errors import FormatError
 from gazetools.files import file_sha256
-from gazetools.images import decode_image, decode_mask, file_content
+from gazetools.images import (
+    UInt8,
+    decode_image,
+    decode_mask,
+    decode_probability,
+    file_content,
+)
 from gazetools.rendering.matching import Source
 from gazetools.rendering.spec import RenderSpec, RenderSummary
 from gazetools.splits import assign, difference_hash, group_images, parted_groups
@@ -27,6 +33,7 @@ class Scan:
     hash: npt.NDArray[np.uint8]
     image_sha256: str
     mask_sha256: str | None
+    probability_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,10 @@ class Job:
     ----------
     name, split : str
     image : Path
-    mask : Path or None
+    mask, probability : Path or None
     width, height : int
         Size of the image, px.
-    image_sha256, mask_sha256 : str
+    image_sha256, mask_sha256, probability_sha256 : str
         Of the files when they were planned.
     gaze : ndarray of float64, shape (n, 5)
         As in :class:`Source`, positions in px of the image.
@@ -52,10 +59,12 @@ class Job:
     split: str
     image: Path
     mask: Path | None
+    probability: Path | None
     width: int
     height: int
     image_sha256: str
     mask_sha256: str | None
+    probability_sha256: str | None
     gaze: npt.NDArray[np.float64]
     made_from: str
 
@@ -92,17 +101,30 @@ def scan(source: Source) -> Scan:
                 f"{source.image}: is {width} x {height} px, but the fixation table says "
                 f"{said_width:.0f} x {said_height:.0f}; use the images that were shown"
             )
-    mask_sha256 = None
-    if source.mask is not None:
-        mask = file_content(source.mask)
-        mask_sha256 = sha256(mask)
-        mask_height, mask_width = decode_mask(mask, source.mask).shape
-        if (mask_width, mask_height) != (width, height):
-            raise FormatError(
-                f"{source.mask}: is {mask_width} x {mask_height} px, its image {width} x "
-                f"{height}; masks must have the size of their image"
-            )
-    return Scan(width, height, difference_hash(image), sha256(content), mask_sha256)
+    return Scan(
+        width,
+        height,
+        difference_hash(image),
+        sha256(content),
+        _checked(source.mask, decode_mask, (height, width)),
+        _checked(source.probability, decode_probability, (height, width)),
+    )
+
+
+def _checked(
+    path: Path | None, decode: Callable[[bytes, Path], UInt8], size: tuple[int, int]
+) -> str | None:
+    """Return the SHA-256 of a file that must have the size of its image."""
+    if path is None:
+        return None
+    content = file_content(path)
+    height, width = decode(content, path).shape
+    if (height, width) != size:
+        raise FormatError(
+            f"{path}: is {width} x {height} px, its image {size[1]} x {size[0]}; expected the "
+            "size of the image"
+        )
+    return sha256(content)
 
 
 def sha256(content: bytes) -> str:
@@ -128,11 +150,14 @@ def digests(fixations: Path, scans: Sequence[Scan]) -> dict[str, str]:
     def joined(parts: Iterable[str]) -> str:
         return sha256("".join(parts).encode())
 
-    return {
+    told = {
         "fixations": file_sha256(fixations),
         "images": joined(seen.image_sha256 for seen in scans),
         "masks": joined(seen.mask_sha256 or "none" for seen in scans),
     }
+    if any(seen.probability_sha256 for seen in scans):
+        told["probabilities"] = joined(seen.probability_sha256 or "none" for seen in scans)
+    return told
 
 
 def _said_px(source: Source) -> npt.NDArray[np.float64]:
@@ -145,19 +170,23 @@ def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
     shares = (source.said_size == 1).all(axis=1)
     gaze = source.gaze.copy()
     gaze[shares, :2] *= (seen.width, seen.height)
+    files = [drawing, seen.image_sha256, seen.mask_sha256 or "none"]
+    if seen.probability_sha256:
+        files.append(seen.probability_sha256)
     made_from = sha256(
-        "\n".join((drawing, seen.image_sha256, seen.mask_sha256 or "none", "")).encode()
-        + np.ascontiguousarray(gaze, "<f8").tobytes()
+        "\n".join((*files, "")).encode() + np.ascontiguousarray(gaze, "<f8").tobytes()
     )
     return Job(
         source.name,
         split,
         source.image,
         source.mask,
+        source.probability,
         seen.width,
         seen.height,
         seen.image_sha256,
         seen.mask_sha256,
+        seen.probability_sha256,
         gaze,
         made_from,
     )

@@ -1,7 +1,8 @@
 """The order of the steps: look at the inputs, plan, render what is not there yet."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from gazetools.errors import ConfigError, OutputError
 from gazetools.files import locked, sweep_orphans
@@ -26,6 +27,7 @@ def render(
     out: Path,
     spec: RenderSpec | None = None,
     *,
+    probabilities: Path | None = None,
     workers: Workers | None = None,
     shard_items: int = SHARD_ITEMS,
     overwrite: bool = False,
@@ -47,6 +49,9 @@ def render(
     out : Path
         The cache: a file, which appears when all is done, or, if the name has no suffix, a
         folder of shards.
+    probabilities : Path, optional
+        Folder of grey images, one for each that was looked at: what a network says, see
+        :func:`gazetools.masks.pseudo_mask`. Only for pseudo-masks by GrabCut.
     workers : Workers, optional
     shard_items : int
         Items of a shard: seconds of work for a worker, and the most that a killed one loses.
@@ -65,10 +70,15 @@ def render(
     spec, workers = spec or RenderSpec(), workers or Workers()
     if shard_items < 1:
         raise ConfigError(f"shard_items is {shard_items}; expected at least 1")
-    _check_name(out, [fixations, *spec.split.files], [images, masks])
+    if probabilities is not None and spec.masks.source != "grabcut":
+        raise ConfigError(
+            f"probabilities are for pseudo-masks by grabcut, not by {spec.masks.source}"
+        )
+    _check_name(out, [fixations, *spec.split.files], [images, masks, probabilities])
     if workers.dask is not None:  # where a worker runs is not here
         images, out = images.resolve(), out.resolve()
         masks = masks.resolve() if masks is not None else None
+        probabilities = probabilities.resolve() if probabilities is not None else None
     in_folder = is_folder(out)
     with locked(out):
         sweep_orphans(out)
@@ -77,7 +87,9 @@ def render(
         else:
             check_file(out, overwrite=overwrite)
         summary = RenderSummary(levels=spec.tracks.levels)
-        plan = _plan(fixations, images, masks, spec, workers, summary, progress)
+        table, made_by = read_fixations(fixations)
+        sources = match(table, images, masks, probabilities, spec.split, summary)
+        plan = _plan(sources, made_by, fixations, spec, workers, summary, progress)
 
         def render_shards(tasks: Sequence[ShardTask], there: int) -> None:
             run(tasks, workers, Tally(there, len(plan.jobs), progress))
@@ -106,16 +118,14 @@ def _check_name(out: Path, files: Sequence[Path], folders: Sequence[Path | None]
 
 
 def _plan(
+    sources: Sequence[Source],
+    made_by: Mapping[str, Any],
     fixations: Path,
-    images: Path,
-    masks: Path | None,
     spec: RenderSpec,
     workers: Workers,
     summary: RenderSummary,
     progress: Progress,
 ) -> Plan:
-    table, made_by = read_fixations(fixations)
-    sources = match(table, images, masks, spec.split, summary)
     scans = _scan_all(sources, workers, progress)
     jobs = plan_jobs(sources, scans, spec, summary)
     summary.masks = sum(job.mask is not None for job in jobs)
