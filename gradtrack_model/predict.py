@@ -13,13 +13,8 @@ from torch import Tensor
 from gazetools.errors import FormatError, OutputError
 from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
 from gradtrack_model.augmentation import Augmentation, turned, turned_back
-from gradtrack_model.runs import (
-    Checkpoint,
-    as_input,
-    load_checkpoint,
-    pick_device,
-    use_available_cores,
-)
+from gradtrack_model.devices import as_input, pick_device, use_available_cores
+from gradtrack_model.runs import Checkpoint, load_checkpoint
 
 BATCH = 8
 

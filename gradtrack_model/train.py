@@ -15,7 +15,7 @@ import torch
 from gazetools.cache import Cache, open_cache
 from gazetools.errors import CacheError, TrainingError
 from gazetools.files import uninterrupted
-from gradtrack_model import distributed, runs
+from gradtrack_model import devices, distributed, runs
 from gradtrack_model.augmentation import Augmentation
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import CacheDataset
@@ -100,9 +100,9 @@ def fit(
         The run folder holds a run already, or cannot be written.
     """
     check_trackers(trackers)
-    chosen = runs.pick_device(device)
-    runs.use_available_cores()
-    with distributed.process_group(chosen), runs.determinism(config):
+    chosen = devices.pick_device(device)
+    devices.use_available_cores()
+    with distributed.process_group(chosen), devices.determinism(config):
         run = _prepared(config, cache_path, Path(run_folder), resume, chosen)
         with closing(run.validation), closing(run.dataset):
             _start(run, resume)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gazetools.errors import TrainingError
-from gradtrack_model import distributed, runs
+from gradtrack_model import devices, distributed, runs
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch, CacheDataset, RawBatch
 from gradtrack_model.methods import Method, Step
@@ -37,7 +37,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             model = distributed.synchronised(method.build(config), device)
-        self.model = runs.placed(model, device, config).train()
+        self.model = devices.placed(model, device, config).train()
         self.runner = distributed.shared(self.model, device)
         if config.compile:
             self.runner = cast("nn.Module", torch.compile(self.runner))
@@ -64,7 +64,7 @@ class Trainer:
     def step(self, dataset: CacheDataset, raw: RawBatch, names: dict[int, str]) -> None:
         """Learn from one batch."""
         started = time.perf_counter()
-        losses = self._descend(runs.as_input(dataset.finish(raw, self.device), self.config))
+        losses = self._descend(devices.as_input(dataset.finish(raw, self.device), self.config))
         self.iteration += 1
         items = [names[item] for item in raw.item_B.tolist()]
         self._pending.append(_Pending(self.iteration, items, losses))
@@ -77,7 +77,7 @@ class Trainer:
             group["lr"] = learning_rate(self.config, self.iteration)
         teacher = self.average.model if self.average is not None else None
         step = Step(self.config, self.iteration, teacher)
-        with runs.precision(self.config, self.device):
+        with devices.precision(self.config, self.device):
             loss, parts = self.method.loss(self.runner, batch, step)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.grad_clip:

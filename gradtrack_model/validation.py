@@ -12,9 +12,9 @@ from gazetools.cache import Cache
 from gazetools.errors import TrainingError
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import CacheDataset
+from gradtrack_model.devices import as_input, precision
 from gradtrack_model.losses import UNCERTAIN
 from gradtrack_model.metrics import dice
-from gradtrack_model.runs import as_input, precision
 
 
 class Validation:

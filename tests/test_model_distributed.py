@@ -66,7 +66,6 @@ def cache_path(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["gradtrack", "gazemedseg"])
 def test_two_ranks_come_to_the_weights_of_one(cache_path, tmp_path):
     fit(CONFIG, cache_path, tmp_path / "one")
     fit_in_two_processes(CONFIG, cache_path, tmp_path / "two")

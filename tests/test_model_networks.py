@@ -9,12 +9,11 @@ from safetensors.torch import save_file
 
 from gazetools.errors import TrainingError
 from gradtrack_model.config import PRESETS
+from gradtrack_model.encoders import EfficientNetLite0Encoder, UNetEncoder
 from gradtrack_model.methods import METHODS, Step
 from gradtrack_model.networks import (
     STAGES,
-    EfficientNetLite0Encoder,
     SegmentationNetwork,
-    UNetEncoder,
     build_network,
     stage_levels,
 )

@@ -1,0 +1,89 @@
+"""Where a network runs, and in which precision and layout."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from gazetools.errors import TrainingError
+from gazetools.workers import processors
+from gradtrack_model.config import TrainConfig
+from gradtrack_model.data import Batch
+from gradtrack_model.distributed import local_rank
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device of a name; "auto" is CUDA where there is one.
+
+    Raises
+    ------
+    TrainingError
+        The device does not exist.
+    """
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", local_rank())
+    if device == "auto":
+        return torch.device("cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"device {device!r}: not usable ({reason}); expected auto, cpu or cuda"
+        ) from error
+    return torch.device(device)
+
+
+def use_available_cores() -> None:
+    """Use the cores that this process may use; in a container torch counts those of the host."""
+    torch.set_num_threads(min(torch.get_num_threads(), processors()))
+
+
+@contextmanager
+def determinism(config: TrainConfig) -> Iterator[None]:
+    """Use only deterministic operations, if the settings ask for it.
+
+    On a CPU all that is used here is deterministic anyway.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if config.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+def precision(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """Return the context in which the network of a run is used."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def placed(model: nn.Module, device: torch.device, config: TrainConfig) -> nn.Module:
+    """Return a network on its device, in the layout and precision of the settings."""
+    layout = _memory_layout(config)
+    moved: nn.Module = model.to(  # type: ignore[call-overload]
+        device, _dtype(config), memory_format=layout
+    )
+    return moved
+
+
+def as_input(batch: Batch, config: TrainConfig) -> Batch:
+    """Return a batch in the layout and precision of the settings."""
+    ready = {
+        name: values.to(_dtype(config)) if values.is_floating_point() else values
+        for name, values in batch.items()
+    }
+    images = ready["image_BCHW"]
+    return {**ready, "image_BCHW": images.contiguous(memory_format=_memory_layout(config))}
+
+
+def _dtype(config: TrainConfig) -> torch.dtype:
+    return torch.float64 if config.precision == "float64" else torch.float32
+
+
+def _memory_layout(config: TrainConfig) -> torch.memory_format:
+    return torch.channels_last if config.channels_last else torch.contiguous_format
