@@ -13,8 +13,8 @@ test: $(READY)  ## style, types and all tests
 	$(BIN)/ruff check -q .
 	$(BIN)/ruff format -q --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
-	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/boundscheck $(BIN)/pytest -q -m "not real" tests/test_maps.py tests/test_crf.py tests/test_cache_codecs.py tests/test_scanning.py tests/test_splits.py tests/test_events_*.py
+	$(BIN)/pytest -n auto --dist loadfile
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/boundscheck $(BIN)/pytest -q -n auto -m "not real" tests/test_maps.py tests/test_crf.py tests/test_cache_codecs.py tests/test_scanning.py tests/test_splits.py tests/test_events_*.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

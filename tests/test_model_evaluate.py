@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -329,6 +330,27 @@ def test_an_unreadable_image_is_named_and_nothing_is_written(trained, images, tm
     with pytest.raises(FormatError, match=r"zebra\.png"):
         predict(trained, [images], tmp_path / "masks")
     assert not list((tmp_path / "masks").glob("*"))
+
+
+def test_probabilities_are_grey_and_above_half_where_the_mask_is(trained, images, tmp_path):
+    masks = predict(trained, [images], tmp_path / "masks")
+    greys = predict(trained, [images], tmp_path / "greys", probabilities=True)
+    for mask, grey in zip(masks, greys, strict=True):
+        written, says = (cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in (mask, grey))
+        assert says.shape == written.shape
+        assert len(np.unique(says)) > 10
+        assert says[written > 0].min() >= 127
+        assert says[written == 0].max() <= 128
+
+
+def test_views_are_turned_back_before_their_mean_is_taken(trained):
+    plain = runs.load_checkpoint(trained, "best", torch.device("cpu"))
+    looking = replace(plain, config=plain.config.replace(views=True))
+    image = lesion(9)[0][:48, :48]
+    turned_image = np.ascontiguousarray(np.rot90(image[:, ::-1]))
+    seen, of_turned = logits_of(looking, [image])[0, 0], logits_of(looking, [turned_image])[0, 0]
+    torch.testing.assert_close(torch.rot90(seen.flip(-1)), of_turned, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(seen, logits_of(plain, [image])[0, 0], atol=1e-3)
 
 
 def test_predict_argument_errors(trained, images, tmp_path):

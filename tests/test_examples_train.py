@@ -1,0 +1,78 @@
+"""The examples about training: their loss is the package's, and they run to their end."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from model_cache import SPLITS, lesion, make_cache
+
+from gazetools.images import encode_png
+from gradtrack_model.losses import cross_level_consistency
+from gradtrack_model.networks import ModelOutput
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(script, *options):
+    command = [sys.executable, EXAMPLES / script, *map(str, options)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return make_cache(tmp_path_factory.mktemp("cache") / "maps.h5")
+
+
+def test_killed_training_ends_with_the_same_bytes(cache):
+    done = run("kill_train.py", "--cache", cache, "--kills", 2, "--iterations", 100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("2 kills, ")
+    assert done.stdout.endswith("0 failed, 0 different, 0 left behind\n")
+
+
+def test_the_published_consistency_is_the_one_of_the_package():
+    generator = torch.Generator().manual_seed(0)
+    first, second = (
+        ModelOutput(
+            torch.randn(2, 1, 13, 11, generator=generator),
+            features_BChw=torch.randn(2, 5, 13, 11, generator=generator),
+        )
+        for _ in range(2)
+    )
+    ours = cross_level_consistency(
+        first.seg_logits_B1HW, second.seg_logits_B1HW, second.features_BChw
+    )
+    torch.testing.assert_close(load("bench_train").consistency(first, second), ours)
+
+
+def test_the_bench_times_every_recipe(cache, tmp_path):
+    lesions_as_files(tmp_path)
+    size = ("--size", 32, "--width", 4, "--batch-size", 2, "--iterations", 1, "--turns", 1)
+    done = run(
+        "bench_train.py", "--cache", cache, "--images", tmp_path, *size, "--workers", 1, "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert len(report["rows"]) == 5
+    assert report["rows"][0]["ratio"] == 1
+    assert all(row["iterations_per_s"] > 0 for row in report["rows"])
+    assert all(0 <= row["waits_for_data"] < 1 for row in report["rows"])
+
+
+def lesions_as_files(folder):
+    for index in range(len(SPLITS)):
+        image, _, _ = lesion(index)
+        (folder / f"item{index}.png").write_bytes(encode_png(image))
