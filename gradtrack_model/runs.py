@@ -323,16 +323,15 @@ def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint
             about = json.loads((file.metadata() or {})[FORMAT])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         config = TrainConfig.from_dict(about["config"])
-        model = METHODS[config.method].build(config, pretrained=False)
+        model = placed(METHODS[config.method].build(config, pretrained=False), device, config)
         model.load_state_dict(tensors)
         facts = CacheFacts(**about["cache"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(
             f"{path}: not a checkpoint of gradtrack_model, or damaged ({error})"
         ) from error
-    model = placed(model, device, config).eval()
     return Checkpoint(
-        model, config, facts, about["iteration"], about["score"], about["selected_on"]
+        model.eval(), config, facts, about["iteration"], about["score"], about["selected_on"]
     )
 
 

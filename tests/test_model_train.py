@@ -113,6 +113,35 @@ def test_bf16_and_sgd_and_workers(cache_path, tmp_path):
     assert 0 <= summary.best_score <= 1
 
 
+def test_deterministic_means_so_while_it_trains(cache_path, tmp_path):
+    seen = []
+    fit(
+        SHORT.replace(iterations=2, deterministic=True),
+        cache_path,
+        tmp_path / "run",
+        progress=lambda _: seen.append(torch.are_deterministic_algorithms_enabled()),
+    )
+    assert seen == [True, True]
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_float64_is_float64_throughout(cache_path, tmp_path):
+    fit(SHORT.replace(iterations=2, precision="float64"), cache_path, tmp_path / "run")
+    weights = load_file(tmp_path / "run" / "last.safetensors")
+    assert {values.dtype for values in weights.values()} == {torch.float64}
+    loaded = runs.load_checkpoint(tmp_path / "run", "last", torch.device("cpu"))
+    assert all(torch.equal(weights[name], v) for name, v in loaded.model.state_dict().items())
+
+
+def test_weights_are_kept_on_the_way(cache_path, tmp_path):
+    folder = tmp_path / "run"
+    fit(SHORT.replace(keep_every=5), cache_path, folder)
+    kept = sorted(path.stem for path in (folder / "checkpoints").iterdir())
+    assert kept == ["000005", "000010", "000012"]
+    last, final = (load_file(folder / f"{n}.safetensors") for n in ("checkpoints/000012", "last"))
+    assert all(torch.equal(last[name], final[name]) for name in final)
+
+
 def test_learning_rate():
     config = TINY.replace(iterations=100, warmup=0.2, lr=1.0, lr_min=0.1)
     rates = [learning_rate(config, iteration) for iteration in range(100)]
