@@ -2,17 +2,14 @@
 
 import json
 import math
-import shlex
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gazetools.errors import ConfigError, TrainingError
+from gazetools.errors import TrainingError
 
+from .bench_caches import Caches, tell
 from .common import (
     FILE,
     JSON,
@@ -20,15 +17,12 @@ from .common import (
     one_line_errors,
     print_summary,
     progress_bar,
-    type_command,
 )
 from .gradtrack import DEVICE
 
 if TYPE_CHECKING:
-    from gradtrack_model.bench import BenchTable, Outcome, Results, Run
+    from gradtrack_model.bench import Outcome, Results, Run
     from gradtrack_model.bench.results import RowResult
-
-SPLIT_FILES = ("train.txt", "val.txt", "test.txt")
 
 
 @click.command(context_settings=SETTINGS)
@@ -59,7 +53,8 @@ def main(
     """Run the benchmark that TABLE, a TOML file, describes, and write its table and figure.
 
     What is done is skipped and what was interrupted goes on, so the same command may be given
-    again, and at once from several processes that share OUT.
+    again, and at once from several processes that share OUT. Rows that learn from others come in
+    a later round; the table is written after each.
 
     \b
     Examples:
@@ -67,26 +62,35 @@ def main(
       gradtrack-bench examples/kvasir.toml --data kvasir-seg -o kvasir --dry-run
       gradtrack-bench examples/ablation.toml --data kvasir-seg --only reference --device cuda
     """
-    from gradtrack_model.bench import collect, planned, read_table, run_bench, write_results
+    from gradtrack_model.bench import (
+        Outcome,
+        check_teachers,
+        collect,
+        planned,
+        read_table,
+        rounds,
+        write_results,
+    )
     from gradtrack_model.bench.running import check_same
 
     plan, out = read_table(table), out or Path(table.stem)
     todo = planned(plan, out, only)
     for run in todo:
         check_same(run)
+    check_teachers(todo)
+    caches = Caches(plan, out, data, fixations, device)
     if dry_run:
-        _show_plan(plan, todo, out, as_json)
+        _show_plan(caches, todo, as_json)
         return
+    caches.check(todo)
+    outcome = Outcome((), (), ())
     try:
-        caches = _caches(plan, todo, out, data, fixations)
-        with progress_bar("runs") as show:
-            outcome = run_bench(
-                plan, caches, out, only=only, device=device, tell=_tell, progress=show
-            )
+        for runs in rounds(todo).values():
+            outcome = _one_round(runs, outcome, caches)
+            results = collect(plan, out)
+            files = write_results(results, out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{out} holds what was done; the same command goes on") from None
-    results = collect(plan, out)
-    files = write_results(results, out)
     _show_results(results, outcome, files, as_json)
     if outcome.failed:
         raise TrainingError(
@@ -95,116 +99,58 @@ def main(
         )
 
 
-def _tell(line: str) -> None:
-    click.echo(line, err=True)
+def _one_round(runs: tuple["Run", ...], before: "Outcome", caches: Caches) -> "Outcome":
+    """Do the runs of a round that can be done; return the outcome of all rounds so far."""
+    from gradtrack_model.bench import ready, run_bench
 
-
-# ---------------------------------------------------------------- caches
-
-
-def _caches(
-    plan: "BenchTable",
-    todo: tuple["Run", ...],
-    out: Path,
-    data: Path | None,
-    fixations: Path | None,
-) -> dict[str, Path]:
-    """Return where the caches of the runs lie, after rendering those that are to be rendered."""
-    wanted = dict.fromkeys(run.row.cache for run in todo)
-    caches = {name: plan.ready[name] for name in wanted if name in plan.ready}
-    for name in wanted:
-        if name not in caches:
-            caches[name] = _cache_file(out, name)
-            if data is None:
-                _check_there(caches[name], plan.rendered[name])
-            else:
-                _render(caches[name], plan.rendered[name], data, fixations)
-    return caches
-
-
-def _cache_file(out: Path, name: str) -> Path:
-    return out / "caches" / f"{name}.h5"
-
-
-def _render(path: Path, options: tuple[str, ...], data: Path, fixations: Path | None) -> None:
-    """Render a cache; where it is there and nothing has changed, nothing comes of it."""
-    inputs = {
-        "--fixations": fixations or data / "fixations.parquet",
-        "--images": data / "images",
-        "--masks": data / "masks",
-    }
-    given = [str(part) for option in inputs.items() for part in option]
-    for name in SPLIT_FILES:
-        if (data / name).is_file():
-            given += ["--split", str(data / name)]
-    with _alone_at(path.parent):
-        path.parent.mkdir(exist_ok=True)
-        command = ["gazetools", "render", *given, "-o", str(path), "--json", *options]
-        summary = json.loads(type_command(command, Path()))
-        _options_file(path).write_text(shlex.join(options) + "\n", encoding="utf-8")
-    _tell(f"{path}: {summary['items']:,} images, {summary['rendered']:,} of them rendered now")
-
-
-def _check_there(path: Path, options: tuple[str, ...]) -> None:
-    if not path.exists():
-        raise ConfigError(f"{path}: not yet rendered; pass --data, the folder to render it from")
-    about = _options_file(path)
-    before = about.read_text(encoding="utf-8").strip() if about.is_file() else "unknown options"
-    if before != (now := shlex.join(options)):
-        raise ConfigError(
-            f"{path}: was rendered with {before!r}, the table says {now!r}; pass --data to render "
-            "it anew, or change the table back"
+    can, cannot = ready(runs, before)
+    for run, reason in cannot.failed:
+        tell(f"{run.name}: failed: {reason}")
+    outcome = before.and_then(cannot)
+    if not can:
+        return outcome
+    files = caches.make(can)
+    with progress_bar("runs") as show:
+        done = run_bench(
+            can, files, caches.plan.split, device=caches.device, tell=tell, progress=show
         )
-
-
-def _options_file(path: Path) -> Path:
-    return path.with_suffix(".options.txt")
-
-
-@contextmanager
-def _alone_at(folder: Path) -> Iterator[None]:
-    """Wait until no other gradtrack-bench renders into a folder."""
-    from gradtrack_model.bench import claimed
-
-    waiting = False
-    while True:
-        with claimed(folder) as ours:
-            if ours:
-                yield
-                return
-        if not waiting:
-            _tell(f"{folder}: another gradtrack-bench is rendering; waiting")
-        waiting = True
-        time.sleep(1)
+    return outcome.and_then(done)
 
 
 # ---------------------------------------------------------------- what is shown
 
 
-def _show_plan(plan: "BenchTable", todo: tuple["Run", ...], out: Path, as_json: bool) -> None:
-    from gradtrack_model.bench import status
+def _show_plan(caches: Caches, todo: tuple["Run", ...], as_json: bool) -> None:
+    from gradtrack_model.bench import rounds, status
 
-    left = [(run, status(run, plan.split)) for run in todo]
-    names = dict.fromkeys(run.row.cache for run in todo)
-    files = {name: plan.ready.get(name, _cache_file(out, name)) for name in names}
+    split, by_round = caches.plan.split, rounds(todo)
+    left = [(number, run, status(run, split)) for number, runs in by_round.items() for run in runs]
+    files = {run.cache: (caches.file(run), run.teacher) for _, run, _ in left}
     if as_json:
-        facts = [{"row": run.row.name, "seed": run.seed, "todo": what} for run, what in left]
-        there = {name: path.exists() for name, path in files.items()}
-        click.echo(json.dumps({"out": str(out), "caches": there, "runs": facts}))
+        facts = [
+            {"row": run.row.name, "seed": run.seed, "round": number, "todo": what}
+            for number, run, what in left
+        ]
+        there = {name: path.exists() for name, (path, _) in files.items()}
+        click.echo(json.dumps({"out": str(caches.out), "caches": there, "runs": facts}))
         return
-    rows = [
-        (f"cache {name}", f"{path}{'' if path.exists() else ': to be rendered'}")
-        for name, path in files.items()
-    ]
-    print_summary(
-        f"{out}: {sum(what == 'nothing' for _, what in left)} of {len(todo)} runs are done",
-        rows + [(run.name, _todo(run, what, plan.split)) for run, what in left],
-    )
+    rows = [(f"cache {name}", _cache(*about)) for name, about in files.items()]
+    for number, run, what in left:
+        before = f"round {number}: " if max(by_round) > 1 else ""
+        rows.append((run.name, before + _todo(run, what, split)))
+    done = sum(what == "nothing" for _, _, what in left)
+    print_summary(f"{caches.out}: {done} of {len(todo)} runs are done", rows)
+
+
+def _cache(path: Path, teacher: "Run | None") -> str:
+    if path.exists():
+        return str(path)
+    return f"{path}: to be rendered" + (f", with {teacher.name}" if teacher else "")
 
 
 def _todo(run: "Run", what: str, split: str) -> str:
     config = run.row.config
-    train = f"{config.method}, {config.iterations:,} iterations on {run.row.cache}"
+    train = f"{config.method}, {config.iterations:,} iterations on {run.cache}"
     return {
         "train": f"train {train}; measure on {split}",
         "resume": f"go on with {train}; measure on {split}",

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 
 from gazetools.masks import PseudoMaskSpec
@@ -28,6 +27,8 @@ from gazetools.tables import FIXATIONS, write_table
 
 COMMAND = [sys.executable, "-c", "from gazetools_cli.gradtrack import train; train()"]
 SAME = ("last.safetensors", "best.safetensors", "metrics.csv")
+WRONG = ("failed", "different", "left behind")
+COUNTED = ("kills", "before config.json", "while it learned", "compared", *WRONG)
 SIZE = 32
 
 
@@ -82,8 +83,7 @@ def torment(training, work, kills, rng):
     """Kill, go on; begin anew whenever one is complete."""
     usual_s = training.undisturbed(work / "calm")
     expected = content(work / "calm")
-    counts = Counter(dict.fromkeys(("kills", "before config.json", "while it learned"), 0))
-    counts |= dict.fromkeys(("failed", "compared", "different", "left behind"), 0)
+    counts = dict.fromkeys(COUNTED, 0)
     run = work / "run-0"
     while counts["kills"] < kills and not counts["failed"]:
         before, process = last_saved(run), training.start(run)
@@ -123,7 +123,7 @@ def main():
         cache = options.cache.resolve() if options.cache else synthetic_cache(work)
         counts = torment(Training(cache, options), work, options.kills, random.Random(options.seed))
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    sys.exit(counts["failed"] + counts["different"] + counts["left behind"] > 0)
+    sys.exit(any(counts[what] for what in WRONG))
 
 
 if __name__ == "__main__":

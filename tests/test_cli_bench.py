@@ -1,6 +1,7 @@
 """`gradtrack-bench`: what reaches the library, what is shown, and several processes at once."""
 
 import json
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,7 +12,10 @@ from click.testing import CliRunner
 from gazetools_cli.bench import main
 from model_cache import make_cache
 
-from gradtrack_model.bench import running
+from gazetools.cache import open_cache
+from gazetools.errors import TrainingError
+from gradtrack_model import predict
+from gradtrack_model.bench import claimed, running
 
 TABLE = """
 title = "Two rows"
@@ -30,6 +34,22 @@ method = "heatmap"
 [rows.full]
 cache = "lesions"
 method = "full"
+"""
+TAUGHT = """
+title = "Two rounds"
+preset = "tiny"
+seeds = [4]
+split = "test"
+[settings]
+iterations = 2
+val_every = 2
+[caches]
+grabcut = "--size 32 --near-duplicates -1"
+[rows.second]
+cache = "grabcut"
+teacher = "first"
+[rows.first]
+cache = "grabcut"
 """
 RENDERED = '"--size 32 --masks-from heatmap --near-duplicates -1"'
 
@@ -83,7 +103,9 @@ def test_a_dry_run_lists_and_writes_nothing(lab):
     ]
     as_json = json.loads(bench("two.toml", "--dry-run", "--json", "--only", "full").stdout)
     assert as_json["caches"] == {"lesions": True}
-    assert as_json["runs"] == [{"row": "full", "seed": k, "todo": "train"} for k in (0, 1)]
+    assert as_json["runs"] == [
+        {"row": "full", "seed": k, "round": 1, "todo": "train"} for k in (0, 1)
+    ]
     assert sorted(lab.rglob("*")) == before
 
 
@@ -169,15 +191,27 @@ def test_two_processes_share_the_runs(lab):
 # ---------------------------------------------------------------- caches that are rendered
 
 
-def test_caches_are_rendered_from_the_data_folder(twelve, tmp_path, monkeypatch):
+@pytest.fixture
+def data(twelve):
+    """Images with masks and gaze, and lists of some."""
     mask = (twelve / "masks/image00.png").read_bytes()
     for number in range(12):
         (twelve / f"masks/image{number:02d}.png").write_bytes(mask)
     (twelve / "test.txt").write_text("image03\nimage04\n")
     (twelve / "train.txt").write_text("".join(f"image{n:02d}\n" for n in (1, 2, 5, 6, 7, 8)))
-    data, here = twelve.rename(tmp_path / "data of others"), tmp_path / "here"
+    return twelve.rename(twelve.with_name("data of others"))
+
+
+@pytest.fixture
+def here(data, tmp_path, monkeypatch):
+    """Return an empty working folder."""
+    here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
+    return here
+
+
+def test_caches_are_rendered_from_the_data_folder(data, here):
     write_rendered(here)
     command = ("two.toml", "--data", data, "-o", "out")
     says = "out/caches/lesions.h5: not yet rendered; pass --data, the folder to render it from"
@@ -205,3 +239,92 @@ def test_wrong_options_of_a_cache_are_told_by_render(twelve, capfd):
     write_rendered(twelve, '"--size 32 --colour red"')
     assert_refused(bench("two.toml", "--data", twelve), "its message stands above")
     assert "No such option" in capfd.readouterr().err
+
+
+# ---------------------------------------------------------------- a second round
+
+
+def test_a_row_learns_from_what_another_and_gaze_say(data, here, monkeypatch):
+    (here / "two.toml").write_text(TAUGHT)
+    command = ("two.toml", "--data", data, "-o", "out")
+    says = "second, seed 4: learns from first, seed 4, which is not trained yet (out/runs/first/s"
+    assert_refused(bench(*command, "--only", "second"), says)
+    assert_refused(bench("two.toml", "-o", "out"), "seed4.h5: not yet rendered; pass --data")
+    assert not list(here.glob("out/*"))
+    assert [" ".join(line.split()) for line in bench("two.toml", "--dry-run").stdout.splitlines()][
+        1:
+    ] == [
+        "cache grabcut two/caches/grabcut.h5: to be rendered",
+        "cache second-seed4 two/caches/second-seed4.h5: to be rendered, with first, seed 4",
+        "first, seed 4 round 1: train gradtrack, 2 iterations on grabcut; measure on test",
+        "second, seed 4 round 2: train gradtrack, 2 iterations on second-seed4; measure on test",
+    ]
+
+    # stopped between the rounds, the first is told of
+    with monkeypatch.context() as patched:
+        patched.setattr(predict, "predict", press_ctrl_c)
+        result = bench(*command)
+        assert result.stderr.endswith("out holds what was done; the same command goes on\n")
+    assert json.loads((here / "out/table.json").read_text())["missing_runs"] == 1
+
+    # without the rest of the table it goes on
+    result = bench(*command, "--only", "second")
+    assert result.exit_code == 0, result.output
+    predicted, rendered, trained = result.stderr.splitlines()
+    assert predicted == "out/probabilities/first-seed4: 12 probability maps by first, seed 4"
+    assert rendered == "out/caches/second-seed4.h5: 12 images, 12 of them rendered now"
+    assert trained.startswith("second, seed 4: 2 iterations")
+    second, first = json.loads((here / "out/table.json").read_text())["rows"]
+    assert (second["teacher"], first["teacher"]) == ("first", None)
+    assert second["cache_sha256"] != first["cache_sha256"]
+    for name, helped in (("grabcut", False), ("second-seed4", True)):
+        with open_cache(here / f"out/caches/{name}.h5") as cache:
+            assert ("probabilities" in cache.sources) == helped
+
+    # what is there is used again, without the data too
+    with monkeypatch.context() as patched:
+        patched.setattr(predict, "predict", None)
+        again = bench(*command, "--only", "second", "--json")
+        assert json.loads(again.stdout)["finished"] == 0
+        assert again.stderr == rendered.replace("12 of", "0 of") + "\n"
+        assert json.loads(bench("two.toml", "-o", "out", "--json").stdout)["finished"] == 0
+
+    # but not what another network had said
+    weights = here / "out/runs/first/seed4/best.safetensors"
+    shutil.copy(here / "out/runs/second/seed4/best.safetensors", weights)
+    says = "was rendered with '--size 32 --near-duplicates -1 --probabilities first-seed4@"
+    assert_refused(bench("two.toml", "-o", "out"), says)
+    result = bench(*command, "--only", "second")
+    assert "12 probability maps by first, seed 4" in result.stderr
+    assert_refused(result, "cache second-seed4 had SHA-256")
+
+
+def press_ctrl_c(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def write_taught_by_ready(lab):
+    """Have the teacher's cache ready; that of its pupil is never made."""
+    text = TAUGHT.replace("[caches]", '[caches]\nready = "maps.h5"')
+    (lab / "two.toml").write_text(
+        text.replace('first]\ncache = "grabcut"', 'first]\ncache = "ready"')
+    )
+
+
+def test_what_learns_from_a_failed_run_fails_too(lab, monkeypatch):
+    write_taught_by_ready(lab)
+
+    def fit(*args, **kwargs):
+        raise TrainingError("the loss is nan")
+
+    monkeypatch.setattr(running, "fit", fit)
+    result = bench("two.toml", "--data", ".")
+    assert_refused(result, "2 of 2 runs failed, the first: first, seed 4: the loss is nan")
+    assert "second, seed 4: failed: its teacher, first, seed 4, has failed\n" in result.stderr
+
+
+def test_what_learns_from_a_run_of_another_process_is_left_to_it(lab):
+    write_taught_by_ready(lab)
+    with claimed(Path("two/runs/first/seed4")):
+        told = json.loads(bench("two.toml", "--data", ".", "--json").stdout)
+    assert (told["elsewhere"], told["missing"], told["failed"]) == (2, 2, {})

@@ -13,10 +13,14 @@ from model_cache import SPLITS, make_cache
 
 from gazetools.errors import ConfigError, OutputError, TrainingError
 from gradtrack_model.bench import (
+    Outcome,
+    check_teachers,
     claimed,
     collect,
     planned,
     read_table,
+    ready,
+    rounds,
     run_bench,
     running,
     status,
@@ -25,7 +29,7 @@ from gradtrack_model.bench import (
 )
 from gradtrack_model.bench.results import Results, RowResult, RunResult
 from gradtrack_model.bench.running import check_same
-from gradtrack_model.bench.writing import to_markdown
+from gradtrack_model.bench.writing import to_json, to_markdown
 from gradtrack_model.comparison import Difference, Scores
 from gradtrack_model.config import PRESETS
 from gradtrack_model.runs import CHECKPOINTS
@@ -63,8 +67,8 @@ def changed(before, after):
     return TABLE.replace(before, after)
 
 
-def bench(table, out, **how):
-    return run_bench(table, table.ready, out, **how)
+def bench(table, out, only=(), **how):
+    return run_bench(planned(table, out, only), table.ready, table.split, **how)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +133,7 @@ def copy(lab, tmp_path):
         ('lesions = "maps.h5"', 'lesions = "-o x.h5"', "-o is given by gradtrack-bench itself"),
         ('lesions = "maps.h5"', 'lesions = "--masks=m"', "--masks=m is given by gradtrack-bench"),
         ("[rows.full]", "[rows.full", "not readable as TOML"),
+        ('lesions = "maps.h5"', 'lesions = "--probabilities p"', "--probabilities is given by"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, before, after, says):
@@ -175,7 +180,112 @@ def test_example_tables_are_right(name, split):
     assert table.split == split
     used = {row.cache for row in table.rows}
     assert used == set(table.rendered)
-    assert len({(row.cache, row.config) for row in table.rows}) == len(table.rows)
+    assert len({(row.cache, row.teacher, row.config) for row in table.rows}) == len(table.rows)
+    assert (table.settings["size_px"], table.settings["iterations"]) == (128, 800)
+
+
+# ---------------------------------------------------------------- teachers
+
+TAUGHT = """
+title = "Three rounds"
+preset = "tiny"
+seeds = [0, 3]
+[caches]
+ready = "maps.h5"
+grabcut = "--size 32"
+heatmap = "--size=32 --masks-from=heatmap"
+[rows.third]
+cache = "grabcut"
+teacher = "second"
+[rows.first]
+cache = "ready"
+[rows.second]
+cache = "grabcut"
+teacher = "first"
+"""
+
+
+def read_taught(folder, before="", after=""):
+    (folder / "maps.h5").touch()
+    assert before in TAUGHT
+    return read_table(write_table(folder, TAUGHT.replace(before, after)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        (
+            '"first"',
+            '"four"',
+            r"\[rows.second\]: teacher = 'four' is unknown; .* third, first, sec",
+        ),
+        ('"first"', "3", r"\[rows.second\]: teacher = 3 is unknown"),
+        ('"first"', '"second"', r"\[rows.third\]: learns from itself .third from second from sec"),
+        ('"first"', '"third"', r"learns from itself .third from second from third.; name another"),
+        ('"grabcut"\nteacher = "first"', '"ready"\nteacher = "first"', "'ready' is a path; beside"),
+        (
+            '"grabcut"\nteacher = "first"',
+            '"heatmap"\nteacher = "first"',
+            "makes masks from heatmap",
+        ),
+        ("heatmap = ", "third-seed3 = ", r"third-seed3: is how the cache of row third will be"),
+    ],
+)
+def test_a_wrong_teacher_is_refused(tmp_path, before, after, says):
+    with pytest.raises(ConfigError, match=f"table.toml: .*{says}"):
+        read_taught(tmp_path, before, after)
+
+
+def test_a_teacher_is_of_the_round_before_and_of_the_same_seed(tmp_path):
+    todo = planned(read_taught(tmp_path), tmp_path)
+    assert [(run.cache, run.teacher and run.teacher.name) for run in todo] == [
+        ("third-seed0", "second, seed 0"),
+        ("ready", None),
+        ("second-seed0", "first, seed 0"),
+        ("third-seed3", "second, seed 3"),
+        ("ready", None),
+        ("second-seed3", "first, seed 3"),
+    ]
+    assert {number: [run.name for run in some] for number, some in rounds(todo).items()} == {
+        1: ["first, seed 0", "first, seed 3"],
+        2: ["second, seed 0", "second, seed 3"],
+        3: ["third, seed 0", "third, seed 3"],
+    }
+    assert list(rounds(todo[:1])) == [3]
+
+
+def test_a_run_waits_for_its_teacher(tmp_path):
+    todo = planned(read_taught(tmp_path), tmp_path)
+    first, second = rounds(todo)[1], rounds(todo)[2]
+    check_teachers(todo)
+    with pytest.raises(
+        ConfigError,
+        match=r"second, seed 0: learns from first, seed 0, which is not trained yet .*seed0.; "
+        "run row 'first' first, or leave out --only",
+    ):
+        check_teachers(second)
+    for run in first:
+        run.folder.mkdir(parents=True)
+    (first[0].folder / running.SUMMARY).touch()
+    with claimed(first[1].folder):  # another process is at it
+        check_teachers(second)
+    with pytest.raises(ConfigError, match="learns from first, seed 3, which is not trained yet"):
+        check_teachers(second)
+    nothing = Outcome((), (), ())
+    assert ready(second, nothing) == (second[:1], Outcome((), second[1:], ()))
+    before = Outcome((), (), ((first[1], "the loss is nan"),))
+    reason = "its teacher, first, seed 3, has failed"
+    assert ready(second, before) == (second[:1], Outcome((), (), ((second[1], reason),)))
+    both = before.and_then(Outcome(first[:1], (), ((second[1], reason),)))
+    assert both == (first[:1], (), (*before.failed, (second[1], reason)))
+
+
+def test_a_table_names_the_teachers(tmp_path):
+    results = collect(read_taught(tmp_path), tmp_path / "out")
+    markdown = to_markdown(results)
+    assert '| second | grabcut | teacher = "first" | 0 |' in markdown
+    assert "- With a teacher: learns from pseudo-masks that gaze and the teacher's" in markdown
+    assert [row["teacher"] for row in to_json(results)["rows"]] == ["second", None, "first"]
 
 
 # ---------------------------------------------------------------- the results

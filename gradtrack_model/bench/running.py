@@ -31,11 +31,12 @@ SUMMARY = "summary.json"
 
 
 class Run(NamedTuple):
-    """One cell of the grid."""
+    """One cell of the grid; `teacher` is the run of the same seed that its masks come from."""
 
     row: Row
     seed: int
     folder: Path
+    teacher: "Run | None" = None
 
     @property
     def name(self) -> str:
@@ -46,6 +47,11 @@ class Run(NamedTuple):
     def config(self) -> TrainConfig:
         """Its settings."""
         return self.row.config.replace(seed=self.seed)
+
+    @property
+    def cache(self) -> str:
+        """The name of its cache."""
+        return self.row.cache_of(self.seed)
 
 
 class Outcome(NamedTuple):
@@ -65,6 +71,14 @@ class Outcome(NamedTuple):
     elsewhere: tuple[Run, ...]
     failed: tuple[tuple[Run, str], ...]
 
+    def and_then(self, later: "Outcome") -> "Outcome":
+        """Return what was done here and later."""
+        return Outcome(
+            self.finished + later.finished,
+            self.elsewhere + later.elsewhere,
+            self.failed + later.failed,
+        )
+
 
 def planned(table: BenchTable, out: Path, only: Sequence[str] = ()) -> tuple[Run, ...]:
     """Return the runs of a table in their order: all rows of a seed before the next seed.
@@ -76,26 +90,35 @@ def planned(table: BenchTable, out: Path, only: Sequence[str] = ()) -> tuple[Run
     """
     rows = table.chosen(tuple(only))
     folder = Path(out) / "runs"
-    return tuple(
-        Run(row, seed, folder / row.name / f"seed{seed}") for seed in table.seeds for row in rows
-    )
+    return tuple(_run(table, row, seed, folder) for seed in table.seeds for row in rows)
+
+
+def _run(table: BenchTable, row: Row, seed: int, folder: Path) -> Run:
+    teacher = None
+    if row.teacher is not None:
+        teacher = _run(table, table.chosen((row.teacher,))[0], seed, folder)
+    return Run(row, seed, folder / row.name / f"seed{seed}", teacher)
+
+
+def is_trained(run: Run) -> bool:
+    """Tell whether the training has come to its end."""
+    return (run.folder / SUMMARY).is_file()
 
 
 def status(run: Run, split: str) -> str:
     """Return what is left to do: "train", "resume", "evaluate", or "nothing"."""
     if not (run.folder / "config.json").is_file():
         return "train"
-    if not (run.folder / SUMMARY).is_file():
+    if not is_trained(run):
         return "resume"
     return "nothing" if _is_evaluated(run, split) else "evaluate"
 
 
 def run_bench(
-    table: BenchTable,
+    todo: Sequence[Run],
     caches: Mapping[str, Path],
-    out: Path,
+    split: str,
     *,
-    only: Sequence[str] = (),
     device: str = "auto",
     tell: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int, str], None] = lambda done, total, name: None,
@@ -104,12 +127,13 @@ def run_bench(
 
     Parameters
     ----------
-    table : BenchTable
+    todo : sequence of Run
+        At least one; those with a teacher come in a later call than it: see
+        :mod:`gradtrack_model.bench.rounds`.
     caches : dict of str to Path
-        Where the cache of each name lies.
-    out : Path
-    only : sequence of str
-        Names of rows; none is all.
+        Where the cache of each name lies; those of earlier calls are compared with the others.
+    split : {"test", "val"}
+        What is measured on.
     device : str
     tell : callable
         Called with a line for each run that ends.
@@ -127,11 +151,10 @@ def run_bench(
     KeyboardInterrupt
         The current run is saved; the same call goes on.
     """
-    todo = planned(table, out, only)
-    known = _look_at_caches({run.row.cache: caches[run.row.cache] for run in todo}, table.split)
+    known = _look_at_caches(caches, split)
     for run in todo:
-        check_same(run, known[run.row.cache])
-    return _Work(known, table.split, device, tell, progress).through(todo)
+        check_same(run, known[run.cache])
+    return _Work(known, split, device, tell, progress).through(todo)
 
 
 @contextmanager
@@ -215,7 +238,7 @@ def check_same(run: Run, cache: KnownCache | None = None) -> None:
     ]
     if cache is not None and before.cache.sha256 != cache.sha256:
         changes.append(
-            f"cache {run.row.cache} had SHA-256 {before.cache.sha256[:12]}, now {cache.sha256[:12]}"
+            f"cache {run.cache} had SHA-256 {before.cache.sha256[:12]}, now {cache.sha256[:12]}"
         )
     if changes:
         raise TrainingError(
@@ -261,7 +284,7 @@ class _Work:
         return Outcome(tuple(finished), tuple(left), tuple(failed))
 
     def _complete(self, run: Run, done: int, total: int) -> None:
-        cache = self.caches[run.row.cache]
+        cache = self.caches[run.cache]
         check_same(run, cache)
         line = f"{run.name}:"
         if status(run, self.split) != "evaluate":

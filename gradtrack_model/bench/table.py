@@ -16,6 +16,9 @@
     [rows.full]                   # a row: its cache, and the settings that it changes
     cache = "crf"
     method = "full"
+    [rows.second]                 # a row that learns from masks which gaze and the networks of
+    cache = "grabcut"             # another made together: seed k from seed k, rendered with the
+    teacher = "ours"              # options of its own cache
 """
 
 import re
@@ -42,8 +45,19 @@ _KINDS: dict[str, tuple[type, str]] = {
 }
 _NEEDED = ("title", "preset", "seeds", "caches", "rows")
 _SPLITS = ("test", "val")
+_BESIDE_SETTINGS = ("cache", "teacher")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_GIVEN_BY_US = ("-o", "--out", "--fixations", "--images", "--masks", "--overwrite", "--json")
+_MASKS_FROM = re.compile(r"--masks-from[ =](\w+)")
+_GIVEN_BY_US = (
+    "-o",
+    "--out",
+    "--fixations",
+    "--images",
+    "--masks",
+    "--probabilities",
+    "--overwrite",
+    "--json",
+)
 
 
 @dataclass(frozen=True)
@@ -57,12 +71,20 @@ class Row:
         The settings that the row itself names.
     config : TrainConfig
         All settings, with the seed still to be put in.
+    teacher : str or None
+        The row whose networks, together with gaze, make the pseudo-masks that this one learns
+        from; they are rendered with the options of `cache`.
     """
 
     name: str
     cache: str
     changes: dict[str, Any]
     config: TrainConfig
+    teacher: str | None = None
+
+    def cache_of(self, seed: int) -> str:
+        """Return the name of the cache for a seed: those of a row with a teacher are its own."""
+        return self.cache if self.teacher is None else f"{self.name}-seed{seed}"
 
 
 @dataclass(frozen=True)
@@ -155,6 +177,7 @@ def _table(content: dict[str, Any], folder: Path) -> BenchTable:
     _check_one_of("split", table.split, _SPLITS)
     if table.baseline is not None:
         _check_one_of("baseline", table.baseline, [row.name for row in rows])
+    _check_teachers(table)
     return table
 
 
@@ -198,8 +221,9 @@ def _row(name: str, content: Any, base: TrainConfig, caches: list[str]) -> Row:
         raise ConfigError(
             f"{where}: cache = {content['cache']!r} is unknown; expected one of {', '.join(caches)}"
         )
-    changes = {key: value for key, value in content.items() if key != "cache"}
-    return Row(name, content["cache"], changes, _changed(base, changes, where))
+    changes = {key: value for key, value in content.items() if key not in _BESIDE_SETTINGS}
+    config = _changed(base, changes, where)
+    return Row(name, content["cache"], changes, config, content.get("teacher"))
 
 
 def _changed(config: TrainConfig, changes: Mapping[str, Any], where: str) -> TrainConfig:
@@ -209,6 +233,57 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any], where: str) -> Tra
         return config.replace(**changes)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
+
+
+# ---------------------------------------------------------------- teachers
+
+
+def _check_teachers(table: BenchTable) -> None:
+    teachers = {row.name: row.teacher for row in table.rows}
+    for row in table.rows:
+        if row.teacher is not None:
+            where = f"[rows.{row.name}]"
+            _check_teacher(row.teacher, list(teachers), where)
+            _check_ends(row.name, teachers, where)
+            _check_taught_cache(row, table, where)
+
+
+def _check_teacher(teacher: Any, names: list[str], where: str) -> None:
+    if teacher not in names:
+        raise ConfigError(
+            f"{where}: teacher = {teacher!r} is unknown; expected one of {', '.join(names)}"
+        )
+
+
+def _check_ends(name: str, teachers: Mapping[str, Any], where: str) -> None:
+    """Refuse a row that learns from itself, at once or by way of others."""
+    chain = [name]
+    while (teacher := teachers.get(chain[-1])) is not None:
+        if teacher in chain:
+            raise ConfigError(
+                f"{where}: learns from itself ({' from '.join([*chain, teacher])}); name another "
+                "teacher, and none in the first row"
+            )
+        chain.append(teacher)
+
+
+def _check_taught_cache(row: Row, table: BenchTable, where: str) -> None:
+    if row.cache in table.ready:
+        raise ConfigError(
+            f"{where}: cache = {row.cache!r} is a path; beside a teacher expected one of options, "
+            "which are rendered again with what the teacher says"
+        )
+    source = _MASKS_FROM.findall(shlex.join(table.rendered[row.cache]))[-1:]
+    if source not in ([], ["grabcut"]):
+        raise ConfigError(
+            f"{where}: cache = {row.cache!r} makes masks from {source[0]}; beside a teacher "
+            "expected --masks-from grabcut, the only one that a network can help"
+        )
+    for name in (row.cache_of(seed) for seed in table.seeds):
+        if name in (*table.rendered, *table.ready):
+            raise ConfigError(
+                f"[caches] {name}: is how the cache of row {row.name} will be called; rename it"
+            )
 
 
 # ---------------------------------------------------------------- caches

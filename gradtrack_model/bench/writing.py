@@ -19,6 +19,7 @@ from gradtrack_model.bench.results import (
     RowResult,
     RunResult,
 )
+from gradtrack_model.bench.table import Row
 from gradtrack_model.comparison import Spread
 
 FORMAT, VERSION = "gradtrack-bench", 1
@@ -61,6 +62,7 @@ def _record(row: RowResult, results: Results) -> dict[str, Any]:
     return {
         "row": row.row.name,
         "cache": row.row.cache,
+        "teacher": row.row.teacher,
         "changes": _settings(row.row.changes),
         "split": results.table.split,
         "n_images": row.images,
@@ -76,7 +78,7 @@ def _record(row: RowResult, results: Results) -> dict[str, Any]:
         "iterations": row.row.config.iterations,
         "minutes": row.minutes,
         "parameters": facts.get("parameters"),
-        "cache_sha256": row.runs[0].cache_sha256 if row.runs else None,
+        "cache_sha256": " ".join(dict.fromkeys(run.cache_sha256 for run in row.runs)) or None,
     }
 
 
@@ -149,7 +151,7 @@ def _columns(results: Results) -> dict[str, Callable[[RowResult], str]]:
     columns: dict[str, Callable[[RowResult], str]] = {
         "row": lambda row: row.row.name,
         "cache": lambda row: row.row.cache,
-        "settings": lambda row: _settings(row.row.changes).replace("|", "\\|") or NOTHING,
+        "settings": lambda row: _settings(_entries(row.row)).replace("|", "\\|") or NOTHING,
         "seeds": lambda row: str(len(row.runs)),
         "Dice, %": lambda row: _spread(row.spread(main, "dice"), 100, 2),
         "IoU, %": lambda row: _spread(row.spread(main, "iou"), 100, 2),
@@ -208,6 +210,11 @@ def _notes(results: Results) -> list[str]:
         f"Cache {name}: `gazetools render {shlex.join(options)}`"
         for name, options in table.rendered.items()
     ]
+    if any(row.row.teacher for row in results.rows):
+        notes.append(
+            "With a teacher: learns from pseudo-masks that gaze and the teacher's best checkpoint "
+            "of the same seed made together; its minutes are its own, without those of the teacher."
+        )
     machines = Counter(_machine(run) for run in done)
     notes += [f"{count} of the runs: {machine}." for machine, count in machines.items()]
     return notes
@@ -250,6 +257,10 @@ def _p(p: float) -> str:
 
 def _settings(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+
+
+def _entries(row: Row) -> dict[str, Any]:
+    return row.changes if row.teacher is None else {"teacher": row.teacher, **row.changes}
 
 
 def _after_comma(text: str) -> str:
