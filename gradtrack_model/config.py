@@ -19,7 +19,6 @@ _CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),
     "precision": ("float32", "bf16", "float64"),
-    "corrections": ("none", "uncertain", "doubted"),
     "select_on": ("auto", "masks", "pseudo"),
 }
 
@@ -39,8 +38,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "lambda_dice": (0, math.inf),
     "lambda_attention": (0, math.inf),
     "lambda_consistency": (0, math.inf),
-    "teacher_certainty": (0.5, 1),
-    "teacher_from": (0, 1),
     "heatmap_threshold": (0, 1),
     "jitter": (0, 1),
     "seed": (0, 2**32 - 1),
@@ -81,13 +78,6 @@ class TrainConfig:
         Weight of the consistency between the two networks of the method gazemedseg.
     uncertain : {"ignore", "background"}
         What uncertain pixels of pseudo-masks count as.
-    corrections : {"none", "uncertain", "doubted"}
-        What the running average of the weights, as a teacher, may say against the pseudo-mask,
-        see :mod:`gradtrack_model.corrections`.
-    teacher_certainty : float
-        Probability from which the teacher is sure of a class.
-    teacher_from : float
-        Share of the iterations after which the teacher is heard.
     heatmap_threshold : float
         Foreground of the method heatmap is above this.
     iterations, batch_size : int
@@ -141,9 +131,6 @@ class TrainConfig:
     lambda_dice: float = 1.0
     lambda_consistency: float = 3.0
     uncertain: str = "ignore"
-    corrections: str = "none"
-    teacher_certainty: float = 0.8
-    teacher_from: float = 0.3
     heatmap_threshold: float = 0.5
     iterations: int = 15_000
     batch_size: int = 8
@@ -182,11 +169,6 @@ class TrainConfig:
             )
         if self.encoder == "unet" and self.width % 4:
             raise ConfigError(f"width = {self.width}: expected a multiple of 4 (GroupNorm)")
-        if self.corrections != "none" and not self.ema_decay:
-            raise ConfigError(
-                f"corrections = {self.corrections!r}: come from the running average of the "
-                "weights; expected ema_decay above 0"
-            )
         if self.lr_min > self.lr:
             raise ConfigError(f"lr_min = {self.lr_min}: expected at most lr = {self.lr}")
 

@@ -12,7 +12,7 @@ from gazetools.errors import TrainingError
 from gradtrack_model import devices, distributed, runs
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch, CacheDataset, RawBatch
-from gradtrack_model.methods import Method, Step
+from gradtrack_model.methods import Method
 from gradtrack_model.optimization import Average, learning_rate, make_optimizer
 from gradtrack_model.tracking import Log
 
@@ -75,10 +75,8 @@ class Trainer:
     def _descend(self, batch: Batch) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, self.iteration)
-        teacher = self.average.model if self.average is not None else None
-        step = Step(self.config, self.iteration, teacher)
         with devices.precision(self.config, self.device):
-            loss, parts = self.method.loss(self.runner, batch, step)
+            loss, parts = self.method.loss(self.runner, batch, self.config)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.grad_clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from gazetools.errors import TrainingError
 from gradtrack_model.config import PRESETS
 from gradtrack_model.encoders import EfficientNetLite0Encoder, UNetEncoder
-from gradtrack_model.methods import METHODS, Step
+from gradtrack_model.methods import METHODS
 from gradtrack_model.networks import (
     STAGES,
     SegmentationNetwork,
@@ -51,7 +51,7 @@ def test_shapes_and_gradients_reach_every_parameter(config, attention):
     sides = [logits.shape[-1] for logits in output.attention_logits]
     finest = config.size_px if config.encoder == "unet" else config.size_px // 2
     assert sides == ([] if attention == "none" else [finest // 8, finest // 4, finest // 2, finest])
-    loss, parts = method.loss(model, batch, Step(config))
+    loss, parts = method.loss(model, batch, config)
     loss.backward()
     untouched = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert untouched == []
@@ -64,7 +64,7 @@ def test_shapes_and_gradients_reach_every_parameter(config, attention):
 def test_gradients_reach_every_parameter_of_the_plain_methods(method):
     torch.manual_seed(0)
     model = METHODS[method].build(TINY)
-    loss, _ = METHODS[method].loss(model, random_batch(TINY.size_px), Step(TINY))
+    loss, _ = METHODS[method].loss(model, random_batch(TINY.size_px), TINY)
     loss.backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
@@ -146,10 +146,10 @@ def test_uncertain_pixels_are_ignored_or_background():
     batch = random_batch(config.size_px)
     batch["pseudo_B1HW"][..., :8] = 255
     model, method = build(config, "none"), METHODS["gradtrack"]
-    ignored, _ = method.loss(model, batch, Step(config))
-    background, _ = method.loss(model, batch, Step(config.replace(uncertain="background")))
+    ignored, _ = method.loss(model, batch, config)
+    background, _ = method.loss(model, batch, config.replace(uncertain="background"))
     as_zero = {**batch, "pseudo_B1HW": (batch["pseudo_B1HW"] == 1).byte()}
-    zero, _ = method.loss(model, as_zero, Step(config))
+    zero, _ = method.loss(model, as_zero, config)
     torch.testing.assert_close(background, zero)
     assert not torch.isclose(ignored, zero)
 
@@ -194,7 +194,7 @@ def test_each_of_a_pair_learns_from_its_own_pseudo_mask():
     config, batch = TINY.replace(lambda_consistency=0.0), random_batch(32)
     batch["pseudo_B1HW"][..., :8] = 255
     model = METHODS["gazemedseg"].build(config)
-    loss, parts = METHODS["gazemedseg"].loss(model, batch, Step(config))
+    loss, parts = METHODS["gazemedseg"].loss(model, batch, config)
     first, second = (m.seg_logits_B1HW for m in model(batch["image_BCHW"]).members)
     pseudo, bce = batch["pseudo_B1HW"], torch.nn.functional.binary_cross_entropy_with_logits
     expected = bce(first, (pseudo == 1).float()) + bce(second, (pseudo > 0).float())

@@ -19,7 +19,7 @@ from gazetools.errors import CacheError, ConfigError, OutputError, TrainingError
 from gradtrack_model import runs, train
 from gradtrack_model.config import PRESETS
 from gradtrack_model.data import CacheDataset
-from gradtrack_model.methods import METHODS, Step
+from gradtrack_model.methods import METHODS
 from gradtrack_model.methods.heatmap import HeatmapSupervision
 from gradtrack_model.metrics import dice
 from gradtrack_model.optimization import learning_rate
@@ -79,7 +79,7 @@ def test_one_batch_overfits(cache_path, changes):
     batch = data.finish(raw)
     with torch.inference_mode():
         output = trainer.model(batch["image_BCHW"])
-        loss, parts = method.loss(trainer.model, batch, Step(config))
+        loss, parts = method.loss(trainer.model, batch, config)
     predicted = output.seg_logits_B1HW.numpy() > 0
     assert dice(predicted, batch["mask_B1HW"].numpy()) > 0.93
     assert float(parts["segmentation"]) < 0.1

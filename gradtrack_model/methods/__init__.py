@@ -1,6 +1,6 @@
 """The training methods by name, one file each."""
 
-from gradtrack_model.methods.base import Method, Step
+from gradtrack_model.methods.base import Method
 from gradtrack_model.methods.full import FullSupervision
 from gradtrack_model.methods.gazemedseg import GazeMedSeg
 from gradtrack_model.methods.gradtrack import GradTrack
@@ -13,4 +13,4 @@ METHODS: dict[str, Method] = {
     "full": FullSupervision(),
 }
 
-__all__ = ["METHODS", "Method", "Step"]
+__all__ = ["METHODS", "Method"]

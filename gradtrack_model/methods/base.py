@@ -1,6 +1,6 @@
 """What a training method is."""
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -9,23 +9,6 @@ from gradtrack_model.data import Batch
 
 Loss = tuple[Tensor, dict[str, Tensor]]
 """The loss to minimise, and its parts by name for the log."""
-
-
-class Step(NamedTuple):
-    """What a loss may depend on besides network and batch.
-
-    Attributes
-    ----------
-    config : TrainConfig
-    iteration : int
-        From 0.
-    teacher : nn.Module or None
-        The running average of the weights, if the settings ask for one.
-    """
-
-    config: TrainConfig
-    iteration: int = 0
-    teacher: nn.Module | None = None
 
 
 class Method(Protocol):
@@ -39,6 +22,6 @@ class Method(Protocol):
         """Return the network; called with images it returns a ModelOutput."""
         ...
 
-    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Run the network on a batch and return the loss."""
         ...

@@ -6,7 +6,7 @@ from torch import nn
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
-from gradtrack_model.methods.base import Loss, Step
+from gradtrack_model.methods.base import Loss
 from gradtrack_model.networks import build_network
 
 
@@ -21,10 +21,10 @@ class FullSupervision:
         """Return a network without Track Attention."""
         return build_network(config, attention="none", pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return the segmentation loss against the masks."""
         output, target = model(batch["image_BCHW"]), batch["mask_B1HW"]
         loss = segmentation_loss(
-            output.seg_logits_B1HW, target, torch.ones_like(target), step.config.lambda_dice
+            output.seg_logits_B1HW, target, torch.ones_like(target), config.lambda_dice
         )
         return loss, {"segmentation": loss.detach()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import cross_level_consistency, masked_bce
-from gradtrack_model.methods.base import Loss, Step
+from gradtrack_model.methods.base import Loss
 from gradtrack_model.networks import NetworkPair, build_network
 
 
@@ -34,7 +34,7 @@ class GazeMedSeg:
         narrow = build_network(config, attention="none", pretrained=pretrained)
         return NetworkPair(narrow, build_network(config, attention="none", pretrained=pretrained))
 
-    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return cross-entropy and consistency of both networks."""
         first, second = model(batch["image_BCHW"]).members
         certain_B1HW, possible_B1HW = nested_masks(batch["pseudo_B1HW"])
@@ -47,7 +47,7 @@ class GazeMedSeg:
         ) + cross_level_consistency(
             second.seg_logits_B1HW, first.seg_logits_B1HW, first.features_BChw
         )
-        loss = segmentation + step.config.lambda_consistency * consistency
+        loss = segmentation + config.lambda_consistency * consistency
         return loss, {"segmentation": segmentation.detach(), "consistency": consistency.detach()}
 
 

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.corrections import asked, corrected, hears_teacher
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import UNCERTAIN, attention_loss, segmentation_loss
-from gradtrack_model.methods.base import Loss, Step
+from gradtrack_model.methods.base import Loss
 from gradtrack_model.networks import build_network, stage_levels
 
 
@@ -20,9 +19,8 @@ class GradTrack:
 
     .. math:: L = \mathrm{BCE} + λ_\text{dice} \mathrm{Dice} + λ_\text{attention} L_A
 
-    BCE and Dice are against the pseudo-mask, over its certain pixels; uncertain ones may count
-    as background, or be decided by a teacher, see :mod:`gradtrack_model.corrections`. L_A is
-    :func:`gradtrack_model.losses.attention_loss`.
+    BCE and Dice are against the pseudo-mask, over its certain pixels (or with uncertain ones
+    as background); L_A is :func:`gradtrack_model.losses.attention_loss`.
     """
 
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
@@ -34,10 +32,10 @@ class GradTrack:
         """Return a network with the Track Attention that the settings name."""
         return build_network(config, attention=config.attention, pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return segmentation and attention loss."""
-        output, config = model(batch["image_BCHW"]), step.config
-        target_B1HW, valid_B1HW = _supervision(batch, step)
+        output = model(batch["image_BCHW"])
+        target_B1HW, valid_B1HW = _supervision(batch, config)
         segmentation = segmentation_loss(
             output.seg_logits_B1HW, target_B1HW, valid_B1HW, config.lambda_dice
         )
@@ -51,13 +49,9 @@ class GradTrack:
         return segmentation + config.lambda_attention * attention, parts
 
 
-def _supervision(batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
+def _supervision(batch: Batch, config: TrainConfig) -> tuple[Tensor, Tensor]:
     """Return the class of every pixel and whether it is learned from."""
     pseudo_B1HW = batch["pseudo_B1HW"]
-    target_B1HW, valid_B1HW = pseudo_B1HW == 1, pseudo_B1HW != UNCERTAIN
-    if step.config.uncertain == "background":
-        valid_B1HW = torch.ones_like(valid_B1HW)
-    if step.teacher is None or not hears_teacher(step.config, step.iteration):
-        return target_B1HW, valid_B1HW
-    logits_B1HW = asked(step.teacher, batch["image_BCHW"])
-    return corrected(target_B1HW, valid_B1HW, logits_B1HW, step.config)
+    certain_B1HW = pseudo_B1HW != UNCERTAIN
+    everywhere_B1HW = torch.ones_like(certain_B1HW)
+    return pseudo_B1HW == 1, certain_B1HW if config.uncertain == "ignore" else everywhere_B1HW

@@ -6,7 +6,7 @@ from torch import nn
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
-from gradtrack_model.methods.base import Loss, Step
+from gradtrack_model.methods.base import Loss
 from gradtrack_model.networks import build_network
 
 
@@ -21,11 +21,11 @@ class HeatmapSupervision:
         """Return a network without Track Attention."""
         return build_network(config, attention="none", pretrained=pretrained)
 
-    def loss(self, model: nn.Module, batch: Batch, step: Step) -> Loss:
+    def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return the segmentation loss against the thresholded heatmap."""
         output = model(batch["image_BCHW"])
-        target = batch["heatmap_B1HW"] > step.config.heatmap_threshold
+        target = batch["heatmap_B1HW"] > config.heatmap_threshold
         loss = segmentation_loss(
-            output.seg_logits_B1HW, target, torch.ones_like(target), step.config.lambda_dice
+            output.seg_logits_B1HW, target, torch.ones_like(target), config.lambda_dice
         )
         return loss, {"segmentation": loss.detach()}
