@@ -59,25 +59,6 @@ class Spread(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What the runs of one method came to.
-
-    Attributes
-    ----------
-    runs, images : int
-    measures : dict of str to Spread
-        Over the runs, of their means over images.
-    hd95_excluded : int
-        Images without HD95, prediction and mask being both empty; of all runs together.
-    """
-
-    runs: int
-    images: int
-    measures: dict[str, Spread]
-    hd95_excluded: int
-
-
-@dataclass(frozen=True)
 class Difference:
     """How much higher the first of two methods scores, with its 95 % interval.
 
@@ -156,20 +137,6 @@ def over_seeds(values: Sequence[float]) -> Spread:
     return Spread(float(np.mean(values)), sd)
 
 
-def summarise(method: Sequence[Scores]) -> Summary:
-    """Return mean ± standard deviation over the runs of a method.
-
-    Raises
-    ------
-    TrainingError
-        The runs were measured on different images.
-    """
-    _check_same_images(method)
-    missing = sum(int(np.isnan(run.values["hd95_px"]).sum()) for run in method)
-    measures = {name: over_seeds([run.mean(name) for run in method]) for name in MEASURES}
-    return Summary(len(method), len(method[0].names), measures, missing)
-
-
 def paired_bootstrap(
     a: Sequence[Scores],
     b: Sequence[Scores],
@@ -187,7 +154,7 @@ def paired_bootstrap(
     1997, Bootstrap Methods and their Application, chapters 4 and 5).
 
     The interval tells what other images might have shown of these very runs. How much runs differ
-    by their seed is told by :func:`summarise`.
+    by their seed is told by :func:`over_seeds`.
 
     Parameters
     ----------

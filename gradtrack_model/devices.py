@@ -23,7 +23,7 @@ def pick_device(device: str) -> torch.device:
         The device does not exist.
     """
     if device in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda", local_rank())
+        return _own_gpu()
     if device == "auto":
         return torch.device("cpu")
     try:
@@ -34,6 +34,36 @@ def pick_device(device: str) -> torch.device:
             f"device {device!r}: not usable ({reason}); expected auto, cpu or cuda"
         ) from error
     return torch.device(device)
+
+
+def _own_gpu() -> torch.device:
+    """Return the GPU of this process: one each, where several run on a machine."""
+    number, there = local_rank(), torch.cuda.device_count()
+    if number >= there:
+        raise TrainingError(
+            f"process {number + 1} of this machine has no GPU of its own, there are {there}; start "
+            f"at most {there} (torchrun --nproc-per-node {there})"
+        )
+    return torch.device("cuda", number)
+
+
+@contextmanager
+def enough_memory(config: TrainConfig) -> Iterator[None]:
+    """Say what helps if the GPU's memory does not suffice.
+
+    Raises
+    ------
+    TrainingError
+        It does not.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(
+            f"the GPU's memory does not suffice for batch_size = {config.batch_size} at size_px = "
+            f"{config.size_px} ({str(error).splitlines()[0]}); lower one of them or memory_gb, or "
+            "run fewer processes on this GPU"
+        ) from error
 
 
 def use_available_cores() -> None:

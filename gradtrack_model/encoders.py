@@ -204,13 +204,13 @@ def start_from(encoder: nn.Module, weights: str) -> None:
 
 
 def _load_weights(encoder: nn.Module, path: Path) -> None:
-    """Take an encoder's parameters from a file that holds them, or a whole network's."""
+    """Take an encoder's parameters from a file of them, of a network, or of a pair of these."""
     try:
         tensors = load_file(path)
         own = {
-            name.removeprefix("encoder."): values
+            name.removeprefix("first.").removeprefix("encoder."): values
             for name, values in tensors.items()
-            if name.startswith("encoder.")
+            if name.startswith(("encoder.", "first.encoder."))
         }
         encoder.load_state_dict(own or tensors)
     except (SafetensorError, OSError, RuntimeError) as error:

@@ -26,7 +26,6 @@ HEATMAP_THRESHOLD = 0.5
 """The published one: foreground is where the heatmap is above it."""
 
 GALLERY_SIZE = 24
-KEPT = "checkpoints"
 """Folder of the weights that a training with `keep_every` keeps, named by their iteration."""
 
 NOT_HONEST = "chosen on the very images it is measured on; for comparison with papers only"
@@ -160,7 +159,10 @@ def evaluate(
     load = partial(runs.load_checkpoint, run_folder, device=chosen)
     loaded = {name: load(name) for name in runs.CHECKPOINTS}
     kept = _kept_weights(run_folder) if best_on_split else []
-    with runs.open_run_cache(info, cache_path, split) as cache:
+    with (
+        runs.open_run_cache(info, cache_path, split) as cache,
+        devices.enough_memory(info.config),
+    ):
         masked = _with_masks(cache, split)
         folder = _evaluation_folder(run_folder, split, overwrite)
         heat = _score_heatmaps(cache, masked)
@@ -198,12 +200,12 @@ def _with_masks(cache: Cache, split: str) -> npt.NDArray[np.int64]:
 
 def _kept_weights(run_folder: Path) -> list[str]:
     """Return the names of the weights that the training has kept, in the order of iterations."""
-    files = (run_folder / KEPT).glob("*.safetensors")
+    files = (run_folder / runs.KEPT).glob("*.safetensors")
     iterations = sorted(int(path.stem) for path in files if path.stem.isdecimal())
     if not iterations:
         raise TrainingError(
-            f"{run_folder / KEPT}: no kept weights, expected some to choose the best of them on "
-            "the split; train with keep_every above 0"
+            f"{run_folder / runs.KEPT}: no kept weights, expected some to choose the best of them "
+            "on the split; train with keep_every above 0"
         )
     return [runs.kept(iteration) for iteration in iterations]
 

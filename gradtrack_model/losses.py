@@ -115,7 +115,7 @@ def cross_level_consistency(
 
 
 def _at(x_B1HW: Tensor, size: tuple[int, int]) -> Tensor:
-    return x_B1HW if _size(x_B1HW) == size else F.adaptive_avg_pool2d(x_B1HW, size)
+    return F.avg_pool2d(x_B1HW, x_B1HW.shape[-1] // size[-1])
 
 
 def _propagated(q_B1hw: Tensor, unit_BChw: Tensor, radius: int, dilation: int) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from gradtrack_model.distributed import local_ranks
+
 Source = Literal["device", "memory", "file"]
 """Where batches are taken from."""
 
@@ -36,7 +38,7 @@ def choose_source(needed: int, limit: float, device: torch.device) -> Source:
         return "file"
     if device.type != "cpu" and needed <= DEVICE_SHARE * free_on_device(device):
         return "device"
-    return "memory" if needed <= MEMORY_SHARE * free_memory() else "file"
+    return "memory" if needed <= MEMORY_SHARE * free_memory() / local_ranks() else "file"
 
 
 def free_on_device(device: torch.device) -> int:

@@ -42,6 +42,9 @@ from gradtrack_model.methods import METHODS
 
 FORMAT, VERSION = "gradtrack-run", 2
 CHECKPOINTS = ("best", "last")
+KEPT = "checkpoints"
+"""Folder of the weights that are kept on the way."""
+
 SEEN = ("train", "val")
 """Splits that training reads: the first to learn from, the second to choose a checkpoint."""
 
@@ -284,7 +287,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], *, overwrite: bool 
 
 def kept(iteration: int) -> str:
     """Return the name of the checkpoint that is kept of an iteration."""
-    return f"checkpoints/{iteration:06d}"
+    return f"{KEPT}/{iteration:06d}"
 
 
 def save_weights(

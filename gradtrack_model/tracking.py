@@ -8,8 +8,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from platform import node
 from typing import Any, NamedTuple, Protocol, Self
 
 from gazetools.errors import ConfigError
@@ -119,7 +121,7 @@ class WandB:
         self.run = wandb.init(
             project="gradtrack",
             name=run_folder.name,
-            id=run_folder.name,
+            id=_identity(run_folder),
             resume="allow",
             dir=str(run_folder),
             config=config.to_dict(),
@@ -132,6 +134,11 @@ class WandB:
     def close(self) -> None:
         """End the run."""
         self.run.finish()
+
+
+def _identity(run_folder: Path) -> str:
+    """Return what tells a run from others of its name, and is the same when it is resumed."""
+    return sha256(f"{node()}:{run_folder.resolve()}".encode()).hexdigest()[:16]
 
 
 class MLflow:

@@ -5,6 +5,7 @@ functions of the settings and the iteration, so the state to resume from is weig
 running average and the log; on a CPU a resumed run ends with the same bits.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class RunSummary:
     best_score, last_score : float or None
         Validation Dice.
     seconds : float
-        Time in the loop, all parts of a resumed run together.
+        Time in the loop, validation included, all parts of a resumed run together.
     """
 
     run_folder: Path
@@ -102,7 +103,11 @@ def fit(
     check_trackers(trackers)
     chosen = devices.pick_device(device)
     devices.use_available_cores()
-    with distributed.process_group(chosen), devices.determinism(config):
+    with (
+        distributed.process_group(chosen),
+        devices.determinism(config),
+        devices.enough_memory(config),
+    ):
         run = _prepared(config, cache_path, Path(run_folder), resume, chosen)
         with closing(run.validation), closing(run.dataset):
             _start(run, resume)
@@ -132,7 +137,7 @@ def _prepared(
         info = runs.RunInfo.of(config, cache, validation.selected_on)
     if resume:
         runs.check_same_run(folder, info)
-    trainer = Trainer(config, METHODS[config.method], device)
+    trainer = Trainer(config, METHODS[config.method], device, pretrained=not resume)
     dataset = _training_items(cache_path, config, device)
     if dataset.sha256 != info.cache.sha256:
         raise CacheError(f"{cache_path}: was rendered anew just now; train again")
@@ -151,6 +156,12 @@ def _check_trainable(cache: Cache, config: TrainConfig) -> None:
         raise TrainingError(
             f"{cache.path}: {len(bare)} of {len(train)} training items have no reference mask "
             f"(first: {bare[0]!r}); method full needs them all, the others need none"
+        )
+    made = cache.recipe.get("masks", {})
+    if config.method == "gazemedseg" and made and made["band"] is None:
+        raise TrainingError(
+            f"{cache.path}: its pseudo-masks have no band, and so one threshold; method gazemedseg "
+            "expects two: gazetools render --masks-from crf --band 0.3 0.5"
         )
 
 
@@ -194,15 +205,18 @@ def _learn(
         Trackers(told, run.folder, config, trainer.iteration) as tracking,
         deferred_interrupt() as raise_if_interrupted,
     ):
+        began = time.perf_counter() - trainer.log.seconds
         for raw in batches:
             trainer.step(run.dataset, raw, names)
+            trainer.log.seconds = time.perf_counter() - began
             _keep(run, tracking)
             try:
                 if progress is not None:
                     progress(trainer.log.progress(trainer.iteration, config.iterations))
                 raise_if_interrupted()
             except KeyboardInterrupt:
-                trainer.save(run.folder)
+                if distributed.ranks() == 1:
+                    trainer.save(run.folder)
                 raise
 
 
@@ -210,25 +224,28 @@ def _keep(run: _Run, tracking: Trackers) -> None:
     """Validate and write what is due at this iteration."""
     config, iteration = run.trainer.config, run.trainer.iteration
     ends = iteration == config.iterations
-    if iteration % config.val_every == 0 or ends:
-        _validate(run, tracking)
+    better = (iteration % config.val_every == 0 or ends) and _validate(run, tracking)
     if config.keep_every and (iteration % config.keep_every == 0 or ends):
         _save_weights(run, runs.kept(iteration), None)
-    if iteration % config.save_every == 0 or ends:
+    # the best weights and the state that tells of them are written together
+    if iteration % config.save_every == 0 or ends or better:
         run.trainer.save(run.folder)
 
 
-def _validate(run: _Run, tracking: Trackers) -> None:
+def _validate(run: _Run, tracking: Trackers) -> bool:
+    """Score the network; return whether it is the best so far."""
     trainer, log = run.trainer, run.trainer.log
     trainer.check_losses()
     if not distributed.is_first():
-        return
+        return False
     score = run.validation.score(trainer.evaluated(), trainer.device)
-    if log.is_better(score):
+    better = log.is_better(score)
+    if better:
         log.best, log.best_iteration = score, trainer.iteration
         _save_weights(run, "best", score)
     tracking.write(log.close_row(trainer.iteration, trainer.learning_rate, score))
     runs.write_csv(run.folder / "metrics.csv", log.rows, overwrite=True)
+    return better
 
 
 def _save_weights(run: _Run, name: str, score: float | None) -> None:

@@ -1,7 +1,6 @@
 """The trainer: network, optimiser, running average and log, and the step that changes them."""
 
 import math
-import time
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -32,11 +31,13 @@ class Trainer:
     never is a state saved or validated whose losses were not looked at.
     """
 
-    def __init__(self, config: TrainConfig, method: Method, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig, method: Method, device: torch.device, *, pretrained: bool = True
+    ) -> None:
         self.config, self.method, self.device = config, method, device
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            model = distributed.synchronised(method.build(config), device)
+            model = distributed.synchronised(method.build(config, pretrained=pretrained), device)
         self.model = devices.placed(model, device, config).train()
         self.runner = distributed.shared(self.model, device)
         if config.compile:
@@ -63,14 +64,12 @@ class Trainer:
 
     def step(self, dataset: CacheDataset, raw: RawBatch, names: dict[int, str]) -> None:
         """Learn from one batch."""
-        started = time.perf_counter()
         losses = self._descend(devices.as_input(dataset.finish(raw, self.device), self.config))
         self.iteration += 1
         items = [names[item] for item in raw.item_B.tolist()]
         self._pending.append(_Pending(self.iteration, items, losses))
         if len(self._pending) >= (_LOOK_EVERY if self.device.type == "cuda" else 1):
             self.check_losses()
-        self.log.seconds += time.perf_counter() - started
 
     def _descend(self, batch: Batch) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:

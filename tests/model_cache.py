@@ -23,10 +23,13 @@ def make_cache(
     levels: int = 4,
     masked: tuple[str, ...] = ("train", "val", "test"),
     names: str = "item{}",
+    recipe: dict | None = None,
 ) -> Path:
     """Write a cache whose item i has an original of (2 side + i) x (side + 2 i) pixels."""
     spec = CacheSpec(levels, side, side)
-    with create_cache(path, spec, len(splits), recipe={"of": "tests"}, sources={}) as writer:
+    with create_cache(
+        path, spec, len(splits), recipe=recipe or {"of": "tests"}, sources={}
+    ) as writer:
         for index, split in enumerate(splits):
             writer.add(_record(index, split, names.format(index), spec, split in masked))
     return path

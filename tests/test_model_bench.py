@@ -228,6 +228,11 @@ def read_taught(folder, before="", after=""):
             '"heatmap"\nteacher = "first"',
             "makes masks from heatmap",
         ),
+        (
+            'cache = "ready"',
+            'cache = "ready"\nmethod = "full"',
+            r"\[rows.second\]: teacher = 'first' has seen the masks",
+        ),
         ("heatmap = ", "third-seed3 = ", r"third-seed3: is how the cache of row third will be"),
     ],
 )

@@ -14,7 +14,6 @@ from gradtrack_model.comparison import (
     over_seeds,
     paired_bootstrap,
     read_scores,
-    summarise,
 )
 
 HEADER = "name,dice,iou,hd95_px,nsd,heatmap_dice\n"
@@ -101,16 +100,6 @@ def test_over_seeds_by_hand():
         over_seeds([])
 
 
-def test_a_summary_by_hand():
-    first = scores([0.5, 0.7], hd95_px=[10, NAN], heatmap_dice=[NAN, NAN])
-    second = scores([0.7, 0.9], hd95_px=[20, 40], heatmap_dice=[NAN, NAN])
-    found = summarise([first, second])
-    assert (found.runs, found.images, found.hd95_excluded) == (2, 2, 1)
-    assert found.measures["dice"] == pytest.approx((0.7, math.sqrt(0.02)))
-    assert found.measures["hd95_px"] == pytest.approx((20, math.sqrt(200)))  # of 10 and 30
-    assert all(math.isnan(value) for value in found.measures["heatmap_dice"])
-
-
 # ---------------------------------------------------------------- paired bootstrap
 
 
@@ -191,8 +180,6 @@ def test_other_images_are_refused_and_the_first_is_named():
         paired_bootstrap([a], [b])
     with pytest.raises(TrainingError, match=says):
         paired_bootstrap([b], [b, a])
-    with pytest.raises(TrainingError, match=r"runs/b\.csv: image 'b' is missing"):
-        summarise([a, b])
     with pytest.raises(ValueError, match="no run"):
         paired_bootstrap([], [])
     with pytest.raises(ValueError, match="not sorted"):

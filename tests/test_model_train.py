@@ -441,3 +441,39 @@ def test_a_cache_that_is_rendered_between_two_looks_is_refused(tmp_path, monkeyp
     with pytest.raises(CacheError, match="was rendered anew just now; train again"):
         train.fit(PRESETS["tiny"], path, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_gazemedseg_needs_two_thresholds(tmp_path):
+    path = make_cache(tmp_path / "maps.h5", recipe={"masks": {"band": None}})
+    with pytest.raises(TrainingError, match=r"one threshold; .* --masks-from crf --band 0.3 0.5"):
+        fit(SHORT.replace(method="gazemedseg"), path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_little_gpu_memory_is_told_with_what_helps(cache_path, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+
+    monkeypatch.setattr(Trainer, "step", full)
+    with pytest.raises(TrainingError, match=r"batch_size = 4 at size_px = 32 \(CUDA out of mem"):
+        fit(SHORT, cache_path, tmp_path / "run")
+
+
+def test_the_state_that_tells_of_the_best_weights_is_saved_with_them(cache_path, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(ZeroDivisionError):  # as a kill
+        fit(
+            SHORT.replace(save_every=100), cache_path, folder, progress=StopAt(4, ZeroDivisionError)
+        )
+    state = runs.load_state(folder / "last.pt")
+    assert state["iteration"] == state["log"]["best_iteration"] == 4
+
+
+def test_a_resumed_run_needs_no_weights_to_start_from(cache_path, tmp_path):
+    fit(SHORT.replace(iterations=1), cache_path, tmp_path / "first")
+    weights = (tmp_path / "first" / "last.safetensors").rename(tmp_path / "w.safetensors")
+    config = SHORT.replace(weights=str(weights))
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, cache_path, tmp_path / "run", progress=StopAt(2))
+    weights.unlink()
+    assert fit(config, cache_path, tmp_path / "run", resume=True).iterations == SHORT.iterations

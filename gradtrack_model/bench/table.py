@@ -240,10 +240,16 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any], where: str) -> Tra
 
 def _check_teachers(table: BenchTable) -> None:
     teachers = {row.name: row.teacher for row in table.rows}
+    saw_masks = {row.name for row in table.rows if row.config.method == "full"}
     for row in table.rows:
         if row.teacher is not None:
             where = f"[rows.{row.name}]"
             _check_teacher(row.teacher, list(teachers), where)
+            if row.teacher in saw_masks:
+                raise ConfigError(
+                    f"{where}: teacher = {row.teacher!r} has seen the masks (method full), and the "
+                    "row would learn from them by way of it; name a teacher that has not"
+                )
             _check_ends(row.name, teachers, where)
             _check_taught_cache(row, table, where)
 

@@ -200,7 +200,9 @@ def _notes(results: Results) -> list[str]:
     if table.baseline is not None:
         notes.append(
             f"Against {table.baseline}: mean difference of the images' Dice, each averaged over "
-            "the seeds that both have; interval and p by paired bootstrap over images."
+            "the seeds that both have; interval and p by paired bootstrap over images, of these "
+            "very runs: how much a method varies with its seed is the ± alone. p is not corrected "
+            "for the number of rows."
         )
     heat = {f"{100 * run.scores[BEST].mean('heatmap_dice'):.2f}" for run in done} - {"nan"}
     if len(heat) == 1:

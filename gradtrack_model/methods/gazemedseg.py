@@ -31,8 +31,10 @@ class GazeMedSeg:
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
         """Return two networks without Track Attention."""
-        narrow = build_network(config, attention="none", pretrained=pretrained)
-        return NetworkPair(narrow, build_network(config, attention="none", pretrained=pretrained))
+        first, second = (
+            build_network(config, attention="none", pretrained=pretrained) for _ in range(2)
+        )
+        return NetworkPair(first, second)
 
     def loss(self, model: nn.Module, batch: Batch, config: TrainConfig) -> Loss:
         """Return cross-entropy and consistency of both networks."""
