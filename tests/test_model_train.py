@@ -433,9 +433,9 @@ def test_settings_of_another_version_are_named(tmp_path, uninterrupted):
 def test_a_cache_that_is_rendered_between_two_looks_is_refused(tmp_path, monkeypatch):
     path = make_cache(tmp_path / "maps.h5")
 
-    def replace_and_make(*given):
+    def replace_and_make(*given, **options):
         make_cache(tmp_path / "other.h5", side=40).replace(path)
-        return Trainer(*given)
+        return Trainer(*given, **options)
 
     monkeypatch.setattr(train, "Trainer", replace_and_make)
     with pytest.raises(CacheError, match="was rendered anew just now; train again"):

@@ -209,7 +209,7 @@ def _notes(results: Results) -> list[str]:
         notes.append(f"Without a network, but with gaze: heatmap > 0.5, Dice {heat.pop()} %.")
     notes.append(f"All rows: preset {table.preset}" + _after_comma(_settings(table.settings)) + ".")
     notes += [
-        f"Cache {name}: `gazetools render {shlex.join(options)}`"
+        f"Cache {name}: `{shlex.join(['gazetools', 'render', *options])}`"
         for name, options in table.rendered.items()
     ]
     if any(row.row.teacher for row in results.rows):
