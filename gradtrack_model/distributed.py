@@ -109,11 +109,7 @@ def wait_for_all() -> None:
 
 
 def shared(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return a network whose gradients are averaged over all ranks.
-
-    Batch normalisation sees the whole batch on GPUs; on CPUs, for which PyTorch has no such
-    layer, it sees the share of its own rank.
-    """
+    """Return a network whose gradients are averaged over all ranks."""
     if ranks() == 1:
         return model
     on_gpu = device.type == "cuda"
@@ -121,7 +117,10 @@ def shared(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def synchronised(model: nn.Module, device: torch.device) -> nn.Module:
-    """Let batch normalisation see whole batches, where there is such a layer (on GPUs)."""
+    """Let batch normalisation see whole batches on GPUs.
+
+    On CPUs, for which PyTorch has no such layer, it sees the share of its own rank.
+    """
     if ranks() == 1 or device.type != "cuda":
         return model
     converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(  # type: ignore[no-untyped-call]

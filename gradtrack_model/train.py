@@ -145,24 +145,12 @@ def _prepared(
 
 
 def _check_trainable(cache: Cache, config: TrainConfig) -> None:
-    train = [cache.items[i] for i in cache.indices("train")]
-    if not train:
+    if not len(cache.indices("train")):
         found = ", ".join(sorted({item.split for item in cache.items}))
         raise TrainingError(
             f"{cache.path}: no training items (splits found: {found}); render with a split"
         )
-    bare = [item.name for item in train if not item.has_mask]
-    if config.method == "full" and bare:
-        raise TrainingError(
-            f"{cache.path}: {len(bare)} of {len(train)} training items have no reference mask "
-            f"(first: {bare[0]!r}); method full needs them all, the others need none"
-        )
-    made = cache.recipe.get("masks", {})
-    if config.method == "gazemedseg" and made and made["band"] is None:
-        raise TrainingError(
-            f"{cache.path}: its pseudo-masks have no band, and so one threshold; method gazemedseg "
-            "expects two: gazetools render --masks-from crf --band 0.3 0.5"
-        )
+    METHODS[config.method].check(cache)
 
 
 def _training_items(cache_path: Path, config: TrainConfig, device: torch.device) -> CacheDataset:

@@ -31,6 +31,7 @@ from typing import Any
 
 from gazetools.errors import ConfigError
 from gradtrack_model.config import TrainConfig, preset
+from gradtrack_model.methods import METHODS
 
 _KINDS: dict[str, tuple[type, str]] = {
     "title": (str, "a text"),
@@ -240,14 +241,14 @@ def _changed(config: TrainConfig, changes: Mapping[str, Any], where: str) -> Tra
 
 def _check_teachers(table: BenchTable) -> None:
     teachers = {row.name: row.teacher for row in table.rows}
-    saw_masks = {row.name for row in table.rows if row.config.method == "full"}
+    saw_masks = {r.name for r in table.rows if "masks" in METHODS[r.config.method].fields(r.config)}
     for row in table.rows:
         if row.teacher is not None:
             where = f"[rows.{row.name}]"
             _check_teacher(row.teacher, list(teachers), where)
             if row.teacher in saw_masks:
                 raise ConfigError(
-                    f"{where}: teacher = {row.teacher!r} has seen the masks (method full), and the "
+                    f"{where}: teacher = {row.teacher!r} has seen the masks, and the "
                     "row would learn from them by way of it; name a teacher that has not"
                 )
             _check_ends(row.name, teachers, where)

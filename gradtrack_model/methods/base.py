@@ -4,6 +4,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from gazetools.cache import Cache
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 
@@ -16,6 +17,16 @@ class Method(Protocol):
 
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
         """Return the fields of training items that the method reads; no other is opened."""
+        ...
+
+    def check(self, cache: Cache) -> None:
+        """Refuse a cache that the method cannot learn from.
+
+        Raises
+        ------
+        TrainingError
+            What it needs is not there.
+        """
         ...
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:

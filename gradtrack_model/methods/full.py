@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from gazetools.cache import Cache
+from gazetools.errors import TrainingError
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
@@ -16,6 +18,16 @@ class FullSupervision:
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
         """Return images and reference masks."""
         return ("images", "masks")
+
+    def check(self, cache: Cache) -> None:
+        """Refuse a cache in which a training item has no reference mask."""
+        train = [cache.items[i] for i in cache.indices("train")]
+        bare = [item.name for item in train if not item.has_mask]
+        if bare:
+            raise TrainingError(
+                f"{cache.path}: {len(bare)} of {len(train)} training items have no reference mask "
+                f"(first: {bare[0]!r}); method full needs them all, the others need none"
+            )
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
         """Return a network without Track Attention."""

@@ -8,6 +8,8 @@ Y. Zhong et al., "Weakly-supervised Medical Image Segmentation with Gaze Annotat
 import torch
 from torch import Tensor, nn
 
+from gazetools.cache import Cache
+from gazetools.errors import TrainingError
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import cross_level_consistency, masked_bce
@@ -28,6 +30,15 @@ class GazeMedSeg:
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
         """Return images and pseudo-masks."""
         return ("images", "pseudo_masks")
+
+    def check(self, cache: Cache) -> None:
+        """Refuse pseudo-masks of a single threshold: both networks would learn the same."""
+        made = cache.recipe.get("masks", {})
+        if made and made["band"] is None:
+            raise TrainingError(
+                f"{cache.path}: its pseudo-masks have no band, and so one threshold; method "
+                "gazemedseg expects two: gazetools render --masks-from crf --band 0.3 0.5"
+            )
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
         """Return two networks without Track Attention."""

@@ -7,6 +7,7 @@ pseudo-masks come from; this is our reading of it, with every choice a setting.
 import torch
 from torch import Tensor, nn
 
+from gazetools.cache import Cache
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import UNCERTAIN, attention_loss, segmentation_loss
@@ -27,6 +28,9 @@ class GradTrack:
         """Return images, pseudo-masks and, with Track Attention, maps."""
         base = ("images", "pseudo_masks")
         return base if config.attention == "none" else (*base, "maps")
+
+    def check(self, cache: Cache) -> None:
+        """Take any cache: heatmaps, pseudo-masks and maps are always there."""
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
         """Return a network with the Track Attention that the settings name."""

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from gazetools.cache import Cache
 from gradtrack_model.config import TrainConfig
 from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
@@ -16,6 +17,9 @@ class HeatmapSupervision:
     def fields(self, config: TrainConfig) -> tuple[str, ...]:
         """Return images and heatmaps."""
         return ("images", "heatmaps")
+
+    def check(self, cache: Cache) -> None:
+        """Take any cache: heatmaps, pseudo-masks and maps are always there."""
 
     def build(self, config: TrainConfig, *, pretrained: bool = True) -> nn.Module:
         """Return a network without Track Attention."""
