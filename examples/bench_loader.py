@@ -30,7 +30,7 @@ from gazetools.cache import CacheSpec, Record, create_cache, open_cache
 from gazetools.maps import MapSpec, Track, track_maps
 from gazetools.tracks import TrackSpec
 from gradtrack_model.augmentation import Augmentation
-from gradtrack_model.data import CacheDataset
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.loading import raw_batches
 
 SIZE, LEVELS, FIXATIONS = 224, 4, 27
@@ -80,7 +80,7 @@ def rendered(track, levels, height, width):
     return track_maps(track, TrackSpec(levels=levels), MAPS, (height, width), as_uint8=True)
 
 
-class Mapped(CacheDataset):
+class Mapped(CacheBatches):
     """The same items from np.memmap; `folder` is where the arrays are written to."""
 
     def __init__(self, cache_path, folder, **settings):
@@ -129,8 +129,8 @@ def data_sets(cache_path, folder):
             "augment": Augmentation(flips=True, quarter_turns=True, jitter=0.2),
         }
     return {
-        "file": CacheDataset(cache_path, "train", memory_limit=0, **settings),
-        "memory": CacheDataset(cache_path, "train", **settings),
+        "file": CacheBatches(cache_path, "train", memory_limit=0, **settings),
+        "memory": CacheBatches(cache_path, "train", **settings),
         "memmap": Mapped(cache_path, folder, **settings),
         "rendered": Rendered(cache_path, folder, **settings),
     }

@@ -46,8 +46,8 @@ from gazetools.synthetic import CohortSpec, write_cohort
 from gazetools.tables import FIXATIONS, write_table
 from gazetools.workers import processors
 from gradtrack_model.augmentation import Augmentation
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import PRESETS
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.loading import raw_batches
 from gradtrack_model.methods import METHODS
 from gradtrack_model.networks import build_network
@@ -183,7 +183,7 @@ class Ours:
         )
         device = torch.device(options.device)
         self.trainer = Trainer(config, METHODS[method], device)
-        self.data = CacheDataset(
+        self.data = CacheBatches(
             cache_path,
             "train",
             fields=METHODS[method].fields(config),

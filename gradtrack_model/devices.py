@@ -9,8 +9,8 @@ from torch import nn
 
 from gazetools.errors import TrainingError
 from gazetools.workers import processors
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.distributed import local_rank
 
 

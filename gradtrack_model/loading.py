@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gazetools.errors import TrainingError
 from gradtrack_model.augmentation import Changes
-from gradtrack_model.data import CacheDataset, Key, RawBatch
+from gradtrack_model.batches import CacheBatches, Key, RawBatch
 from gradtrack_model.distributed import rank, ranks
 
 _STREAM = 1  # apart from the stream of random numbers that augments
@@ -36,9 +36,9 @@ def batch_keys(seed: int, count: int, batch_size: int, iteration: int) -> list[K
 
 
 def raw_batches(
-    dataset: CacheDataset, batch_size: int, iterations: range, *, workers: int = 0
+    dataset: CacheBatches, batch_size: int, iterations: range, *, workers: int = 0
 ) -> Iterator[RawBatch]:
-    """Return the batches of some iterations, one by one; :meth:`CacheDataset.finish` ends them.
+    """Return the batches of some iterations, one by one; :meth:`CacheBatches.finish` ends them.
 
     The items of a batch are sorted by how they are turned. Each of several processes gets its
     share of every batch. Workers read ahead where a data set is read from its file. They are
@@ -65,7 +65,7 @@ def raw_batches(
 
 
 def _read_ahead(
-    dataset: CacheDataset, plans: Iterator[tuple[list[Key], Changes]], workers: int
+    dataset: CacheBatches, plans: Iterator[tuple[list[Key], Changes]], workers: int
 ) -> Iterator[RawBatch]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     started: deque[Future[RawBatch]] = deque()

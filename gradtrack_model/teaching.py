@@ -19,7 +19,7 @@ TEXT_LEVELS = 4
 
 
 class Words(NamedTuple):
-    """What was said of images; see :class:`gradtrack_model.data.CacheDataset`."""
+    """What was said of images; see :class:`gradtrack_model.batches.CacheBatches`."""
 
     text_BTD: Tensor
     text_mask_BT: Tensor

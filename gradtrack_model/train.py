@@ -18,8 +18,8 @@ from gazetools.errors import CacheError, TrainingError
 from gazetools.files import uninterrupted
 from gradtrack_model import devices, distributed, runs
 from gradtrack_model.augmentation import Augmentation
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.interrupts import deferred_interrupt
 from gradtrack_model.loading import raw_batches
 from gradtrack_model.methods import METHODS
@@ -118,7 +118,7 @@ def fit(
 @dataclass(frozen=True)
 class _Run:
     trainer: Trainer
-    dataset: CacheDataset
+    dataset: CacheBatches
     validation: Validation
     folder: Path
     info: runs.RunInfo
@@ -157,8 +157,8 @@ def _check_trainable(cache: Cache, config: TrainConfig) -> None:
     METHODS[config.method].check(cache, config)
 
 
-def _training_items(cache_path: Path, config: TrainConfig, device: torch.device) -> CacheDataset:
-    return CacheDataset(
+def _training_items(cache_path: Path, config: TrainConfig, device: torch.device) -> CacheBatches:
+    return CacheBatches(
         cache_path,
         "train",
         fields=METHODS[config.method].fields(config),

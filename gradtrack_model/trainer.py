@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from gazetools.errors import TrainingError
 from gradtrack_model import devices, distributed, runs
+from gradtrack_model.batches import Batch, CacheBatches, RawBatch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch, CacheDataset, RawBatch
 from gradtrack_model.methods import Method
 from gradtrack_model.optimization import Average, learning_rate, make_optimizer
 from gradtrack_model.tracking import Log
@@ -71,7 +71,7 @@ class Trainer:
         """Return the network that is validated and kept: the average, if there is one."""
         return self.method.segmenter(self.model) if self.average is None else self.average.model
 
-    def step(self, dataset: CacheDataset, raw: RawBatch, names: dict[int, str]) -> None:
+    def step(self, dataset: CacheBatches, raw: RawBatch, names: dict[int, str]) -> None:
         """Learn from one batch."""
         losses = self._descend(devices.as_input(dataset.finish(raw, self.device), self.config))
         self.iteration += 1

@@ -10,8 +10,8 @@ from torch import nn
 
 from gazetools.cache import Cache
 from gazetools.errors import TrainingError
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.devices import as_input, precision
 from gradtrack_model.losses import UNCERTAIN
 from gradtrack_model.metrics import dice
@@ -37,7 +37,7 @@ class Validation:
             )
         on_masks = len(masked) > 0 and config.select_on != "pseudo"
         self.selected_on = ("masks" if on_masks else "pseudo") if len(indices) else "none"
-        self.dataset = CacheDataset(
+        self.dataset = CacheBatches(
             cache.path,
             "val",
             fields=("images",),

@@ -73,3 +73,13 @@ def lesions_as_files(folder):
     for index in range(len(SPLITS)):
         image, _, _ = lesion(index)
         (folder / f"item{index}.png").write_bytes(encode_png(image))
+
+
+@pytest.mark.parametrize("name", ["train_pytorch", "train_monai"])
+def test_a_program_of_ones_own_learns_from_a_cache(cache, name, monkeypatch, capsys):
+    given = ["--cache", str(cache), "--epochs", "30"]
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *given])
+    load(name).main()
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last.startswith("mean Dice on test: ")
+    assert float(last.split()[-1]) > 0.6

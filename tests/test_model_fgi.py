@@ -14,8 +14,8 @@ from gazetools.cache import Cache, Text, put_text
 from gazetools.errors import CacheError, TrainingError
 from gazetools.images import encode_png
 from gradtrack_model import runs
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import PRESETS
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.evaluate import evaluate
 from gradtrack_model.losses import confident_agreement, feature_alignment
 from gradtrack_model.methods import METHODS
@@ -40,7 +40,7 @@ def cache_path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def batch(cache_path):
     fields = ("images", "pseudo_masks", "text", "maps")
-    data = CacheDataset(cache_path, "train", fields=fields, size_px=TINY.size_px)
+    data = CacheBatches(cache_path, "train", fields=fields, size_px=TINY.size_px)
     return data.batch([(0, position) for position in range(4)])
 
 
@@ -366,9 +366,9 @@ def test_other_descriptions_do_not_resume(cache_path, tmp_path):
 def test_text_that_changes_under_a_run_is_refused(cache_path, tmp_path):
     path = tmp_path / "maps.h5"
     put_text(cache_path, random_text(12), path)
-    data = CacheDataset(path, "train", fields=("images", "text"), size_px=32, memory_limit=0)
+    data = CacheBatches(path, "train", fields=("images", "text"), size_px=32, memory_limit=0)
     put_text(path, random_text(12, seed=1, seen=("image", "mask")), path)
-    with pytest.raises(CacheError, match="its text was changed since training began"):
+    with pytest.raises(CacheError, match="its text was changed since it was first read"):
         data.batch([(0, 0)])
 
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from gazetools.cache import Cache
 from gazetools.errors import CacheError, ConfigError, OutputError, TrainingError
 from gradtrack_model import runs, train
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import PRESETS
-from gradtrack_model.data import CacheDataset
 from gradtrack_model.methods import METHODS
 from gradtrack_model.methods.heatmap import HeatmapSupervision
 from gradtrack_model.metrics import dice
@@ -70,7 +70,7 @@ def test_one_batch_overfits(cache_path, changes):
     config = TINY.replace(iterations=80, lr=1e-2, ema_decay=0.0, **changes)
     method = METHODS[config.method]
     fields = {*method.fields(config), "masks"}
-    data = CacheDataset(cache_path, "train", fields=sorted(fields), size_px=config.size_px)
+    data = CacheBatches(cache_path, "train", fields=sorted(fields), size_px=config.size_px)
     raw = data.__getitems__([(0, position) for position in range(4)])
     trainer = Trainer(config, method, torch.device("cpu"))
     names = {int(index): str(index) for index in data.indices}
@@ -266,7 +266,7 @@ def test_ctrl_c_before_the_first_iteration_leaves_nothing(cache_path, tmp_path, 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gradtrack_model.train.CacheDataset", interrupted)
+    monkeypatch.setattr("gradtrack_model.train.CacheBatches", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(SHORT, cache_path, tmp_path / "deep" / "run")
     assert not (tmp_path / "deep").exists()

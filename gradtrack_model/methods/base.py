@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from gazetools.cache import Cache
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.networks import build_network
 
 Loss = tuple[Tensor, dict[str, Tensor]]

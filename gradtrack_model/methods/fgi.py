@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from gazetools.cache import Cache
 from gazetools.errors import TrainingError
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.distributed import ranks
 from gradtrack_model.losses import (
     attention_loss,

@@ -5,8 +5,8 @@ from torch import nn
 
 from gazetools.cache import Cache
 from gazetools.errors import TrainingError
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
 from gradtrack_model.methods.base import Loss, Method
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from gazetools.cache import Cache
 from gazetools.errors import TrainingError
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.losses import cross_level_consistency, masked_bce
 from gradtrack_model.methods.base import Loss, Method
 from gradtrack_model.networks import NetworkPair, build_network

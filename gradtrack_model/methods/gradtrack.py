@@ -7,8 +7,8 @@ pseudo-masks come from; this is our reading of it, with every choice a setting.
 import torch
 from torch import Tensor, nn
 
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.losses import UNCERTAIN, attention_loss, segmentation_loss
 from gradtrack_model.methods.base import Loss, Method
 from gradtrack_model.networks import build_network, stage_levels

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from gradtrack_model.batches import Batch
 from gradtrack_model.config import TrainConfig
-from gradtrack_model.data import Batch
 from gradtrack_model.losses import segmentation_loss
 from gradtrack_model.methods.base import Loss, Method
 
