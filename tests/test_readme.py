@@ -74,11 +74,16 @@ def test_gaze_and_language(lab):
     assert "Dice" in run("gradtrack-evaluate runs/fgi", lab)
 
 
-def test_python_example_runs(lab, monkeypatch, capsys):
+def test_python_examples_run(lab, monkeypatch, capsys):
+    """In the folder of before."""
     monkeypatch.chdir(lab)
-    (example,) = blocks("python")
-    exec(compile(example, "README.md", "exec"), {})
+    steps, dataset = blocks("python")
+    exec(compile(steps, "README.md", "exec"), {})
     assert "mean" in capsys.readouterr().out
+    names = {}
+    exec(compile(dataset, "README.md", "exec"), names)
+    assert len(names["sample"]["maps"]) == 4
+    assert set(names["sample"]) == {"name", "item", "image", "maps", "pseudo_mask"}
 
 
 @pytest.mark.slow
