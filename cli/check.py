@@ -113,10 +113,15 @@ def check(
         _print_table(quality, trials=trials)
         _print_flags(quality, all_of_them=trials)
         _print_notes(quality, out)
+        _print_findings(quality)
     if strict and len(quality.flagged):
         sys.exit(1)
 
 
+_REMEDY = (
+    "`gazetools ingest --deidentify` hides all but names of stimuli: for those, rename the images "
+    "before they are shown"
+)
 _LIMIT_OPTIONS = {
     "max_loss": "max_loss_pct",
     "max_rms_deg": "max_rms_s2s_deg",
@@ -207,3 +212,14 @@ def _print_notes(quality: "Quality", out: Path | None) -> None:
         print_summary("fixations", rows)
     if out is not None:
         click.echo(f"written: {out}")
+
+
+def _print_findings(quality: "Quality") -> None:
+    if not quality.findings:
+        return
+    click.echo("may tell who looked, who is seen, or when:")
+    for one in quality.findings:
+        example = f", such as {one.example!r}" if one.example else ""
+        many = f"{one.count} look like" if one.count > 1 else "1 looks like"
+        click.echo(printable(f"  {one.file}, {one.where}: {many} {one.what}{example}"))
+    click.echo(f"  {_REMEDY}")

@@ -98,6 +98,7 @@ def ingest(
       gazetools ingest recording.asc --screen 1920x1080:527x296:650 --saccades saccades.parquet
       gazetools ingest recording.asc --trial-from "^SHOW (\\S+)"
       gazetools ingest report.txt --placement fit --screen 1920x1080
+      gazetools ingest exports/*.tsv --deidentify-key ../keys/study.key
     """
     from gazetools.ingestion import ingest_to
     from gazetools.workers import Workers
@@ -152,6 +153,7 @@ def _print_ingested(
             ("fixations cut", counted({"across a change of stimulus": summary.fixations_cut})),
             ("fixations dropped", counted(summary.fixations_dropped)),
             ("no image known for", listed(summary.without_image)),
+            ("stimuli that may tell", counted(summary.telling_stimuli)),
             (
                 "vendor's own",
                 f"{summary.vendor_fixations:,} fixations; ours agree on {agreement:.2%} of samples"

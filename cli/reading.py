@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from .common import FILE
+from .common import FILE, printable
 
 if TYPE_CHECKING:
     from gazetools.ingestion import IngestSpec
@@ -67,6 +67,17 @@ _OPTIONS = (
     click.option("--images", type=FILE, help="For their sizes  [default: images/ if there]"),
     TRIAL_FROM,
     MAPPING,
+    click.option(
+        "--deidentify",
+        is_flag=True,
+        help="Pseudonyms for the names of participants and recordings; no dates, no file names.",
+    ),
+    click.option(
+        "--deidentify-key",
+        type=FILE,
+        help="Do so with the key in this file, made if it is not there; the same key gives the "
+        "same pseudonyms.  [default: deidentify.key]",
+    ),
 )
 
 
@@ -89,6 +100,8 @@ def ingest_spec(
     images: Path | None,
     trial_from: str | None,
     mapping: Path | None,
+    deidentify: bool,
+    deidentify_key: Path | None,
 ) -> "IngestSpec":
     """Make the settings that the options say."""
     from gazetools.events import BlinkSpec, parse_settings
@@ -110,4 +123,19 @@ def ingest_spec(
         stimuli=stimuli,
         images=images,
         reading=ReadOptions(trial_from, mapping),
+        deidentify_key=_key(deidentify_key) if deidentify or deidentify_key else None,
     )
+
+
+def _key(told: Path | None) -> Path:
+    """Return the file of the key; make one, and say so, if there is none."""
+    from gazetools.identity import KEY_NAME, ensure_key
+
+    path = told or Path(KEY_NAME)
+    if ensure_key(path):
+        click.echo(
+            f"new key: {printable(str(path))}; who has it can find out who is who: keep it apart "
+            "from the tables, and use it again for the same participants",
+            err=True,
+        )
+    return path

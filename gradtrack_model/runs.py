@@ -18,6 +18,7 @@ and plain types.
 
 import csv
 import json
+import os
 import pickle
 import platform
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,11 @@ SEEN = ("train", "val")
 
 @dataclass(frozen=True)
 class CacheFacts:
-    """What a run remembers of its cache; `text` is the SHA-256 of the text in it."""
+    """What a run remembers of its cache; `text` is the SHA-256 of the text in it.
+
+    On disk, `path` is relative to the run, and in weights the file's name alone: both are passed
+    on, and where they lay tells who made them.
+    """
 
     path: str
     sha256: str
@@ -66,6 +71,15 @@ class CacheFacts:
         path = str(Path(cache.path).resolve())
         text = cache.text.sha256 if cache.text else ""
         return cls(path, cache.sha256, cache.levels, cache.height, cache.width, text)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any], folder: Path) -> "CacheFacts":
+        """Take them from config.json of the run in a folder."""
+        return cls(**{**content, "path": str((folder / content["path"]).resolve())})
+
+    def told(self, path: str) -> dict[str, Any]:
+        """Return them with another path, to be written."""
+        return {**asdict(self), "path": path}
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,7 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
         "format": FORMAT,
         "version": VERSION,
         "config": info.config.to_dict(),
-        "cache": asdict(info.cache),
+        "cache": info.cache.told(os.path.relpath(info.cache.path, folder.resolve())),
         "selected_on": info.selected_on,
         "parameters": parameters,
         "environment": _environment(device),
@@ -189,7 +203,7 @@ def read_run(folder: Path) -> RunInfo:
             )
         return RunInfo(
             TrainConfig.from_dict(content["config"]),
-            CacheFacts(**content["cache"]),
+            CacheFacts.read(content["cache"], path.parent),
             content["selected_on"],
             {split: list(map(str, content["items"][split])) for split in SEEN},
         )
@@ -307,7 +321,7 @@ def save_weights(
     tensors = {name: values.cpu().contiguous() for name, values in model.state_dict().items()}
     about = {
         "config": info.config.to_dict(),
-        "cache": asdict(info.cache),
+        "cache": info.cache.told(Path(info.cache.path).name),
         "selected_on": info.selected_on,
         "iteration": iteration,
         "score": score,

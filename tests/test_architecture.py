@@ -28,7 +28,7 @@ FLOORS = (
         "synthetic",
         "curation",
     },
-    {"placing"},
+    {"placing", "identity"},
     {"ingestion", "exporting", "rendering", "figures", "inspection", "reporting"},
     {"quality", "describing", "plotting", "viewing"},
     {"text", "datasets"},

@@ -475,5 +475,5 @@ def test_a_table_is_not_written_over_itself(tmp_path):
     arguments = ["export", str(path), "--to", "csv", "-o", str(path), "--overwrite"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
-    assert "is a table that is read; name another output" in result.stderr
+    assert "is a table that is read, or holds one; name another output" in result.stderr
     assert path.read_bytes() == b"precious"

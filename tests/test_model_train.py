@@ -186,6 +186,20 @@ def test_run_folder(cache_path, tmp_path):
     assert float(table[0]["loss"]) == pytest.approx(loss, rel=1e-5)
 
 
+def test_a_run_and_its_cache_can_be_moved_and_tell_no_folder(tmp_path):
+    made = tmp_path / "home_of_keller"
+    made.mkdir()
+    config = TINY.replace(iterations=1)
+    fit(config, make_cache(made / "maps.h5"), made / "runs" / "one")
+    moved = made.rename(tmp_path / "elsewhere")
+    info = runs.read_run(moved / "runs" / "one")
+    assert info.cache.path == str(moved / "maps.h5")
+    with runs.open_run_cache(info, None, "val") as cache:
+        assert cache.sha256 == info.cache.sha256
+    for path in (moved / "runs" / "one").iterdir():
+        assert b"keller" not in path.read_bytes(), path.name
+
+
 def test_selection_without_masks_and_without_validation(tmp_path):
     config = TINY.replace(iterations=4, val_every=2)
     bare = make_cache(tmp_path / "bare.h5", masked=("test",))

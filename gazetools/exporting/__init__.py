@@ -1,4 +1,4 @@
-"""Tables to files that other programs read: BIDS, CSV, a fixation report.
+"""Tables to files that other programs read: BIDS, Croissant, Hugging Face, scanpaths, CSV.
 
 **BIDS** 1.11, raw eye tracking with the detected events, and the fixation table as a derivative::
 
@@ -20,19 +20,37 @@ and digits; their names stand in participants.tsv alone, where they are easily r
 **CSV** is the table as it is, UTF-8, missing values empty. The **report** is a fixation report
 as EyeLink Data Viewer writes it: tabs, missing ".", times in ms from the start of the trial,
 CURRENT_FIX_END inclusive.
+
+**Croissant** 1.1 (:mod:`~gazetools.exporting.croissant`), a folder for `datasets` of **Hugging
+Face** (:mod:`~gazetools.exporting.hugging_face`) and **scanpaths** as COCO-Search18 has them
+(:mod:`~gazetools.exporting.scanpaths`) are described where they are written. The first two say
+what whoever publishes the data says of it (:class:`About`), and make nothing up.
 """
 
+from gazetools.exporting.about import About, read_about
 from gazetools.exporting.bids import BidsSpec, bids_files, export_bids
+from gazetools.exporting.croissant import export_croissant
 from gazetools.exporting.flat import export_csv, export_report, fixation_report
-from gazetools.exporting.reading import Tables, read_tables
+from gazetools.exporting.hugging_face import HuggingFaceSpec, export_hugging_face
+from gazetools.exporting.reading import Exported, Tables, read_tables
+from gazetools.exporting.scanpaths import ScanpathSpec, export_scanpaths, scanpaths
 
 __all__ = [
+    "About",
     "BidsSpec",
+    "Exported",
+    "HuggingFaceSpec",
+    "ScanpathSpec",
     "Tables",
     "bids_files",
     "export_bids",
+    "export_croissant",
     "export_csv",
+    "export_hugging_face",
     "export_report",
+    "export_scanpaths",
     "fixation_report",
+    "read_about",
     "read_tables",
+    "scanpaths",
 ]

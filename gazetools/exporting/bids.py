@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from gazetools.errors import ConfigError, GeometryError, OutputError, SchemaError
+from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.exporting.bids_recording import RECORDING, Files, Run, derivative_run, raw_run
 from gazetools.exporting.cells import clean, json_bytes, tsv
+from gazetools.exporting.folders import refuse_foreign
 from gazetools.exporting.reading import Tables
 from gazetools.files import replacing_folder
 from gazetools.geometry import Screen
@@ -56,10 +57,8 @@ def export_bids(
     OutputError
         The folder exists, is no data set of ours to be replaced, or cannot be written.
     """
-    if overwrite and out.is_dir() and not _is_ours(out):
-        raise OutputError(
-            f"{out}: is no data set that gazetools wrote, and is not overwritten; name a new folder"
-        )
+    if overwrite:
+        refuse_foreign(out, _is_ours)
     count = 0
     with replacing_folder(out, overwrite=overwrite) as folder:
         for name, content in bids_files(tables, spec or BidsSpec()):
@@ -71,11 +70,8 @@ def export_bids(
 
 
 def _is_ours(folder: Path) -> bool:
-    try:
-        told = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-        return any(by.get("Name") == "gazetools" for by in told["GeneratedBy"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
-        return not any(folder.iterdir())
+    told = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+    return any(by.get("Name") == "gazetools" for by in told["GeneratedBy"])
 
 
 def bids_files(tables: Tables, spec: BidsSpec) -> Files:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from gazetools.errors import GeometryError, SchemaError
 from gazetools.exporting.cells import clean, text, tsv
-from gazetools.exporting.reading import SCHEMAS, Tables
+from gazetools.exporting.reading import Tables
 from gazetools.files import replacing
 
 
@@ -20,7 +20,7 @@ def export_csv(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
     OutputError
         The file exists, or cannot be written.
     """
-    given = [getattr(tables, name) for name in SCHEMAS if len(getattr(tables, name))]
+    given = [table for _, table in tables.given()]
     if len(given) != 1:
         raise SchemaError(f"{out}: {len(given)} tables with rows, expected one; name one table")
     with replacing(out, overwrite=overwrite) as temporary:

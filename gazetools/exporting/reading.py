@@ -1,6 +1,6 @@
 """Parquet tables of any kind, and the screen that they tell of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ class Tables:
     samples, fixations, saccades, blinks : DataFrame
     screen : Screen or None
         As the tables' provenance tells it.
+    deidentified : bool
+        Whether the provenance of each of them says that ``ingest --deidentify`` made it.
     """
 
     samples: pd.DataFrame = field(default_factory=SAMPLES.empty)
@@ -39,6 +41,29 @@ class Tables:
     saccades: pd.DataFrame = field(default_factory=SACCADES.empty)
     blinks: pd.DataFrame = field(default_factory=BLINKS.empty)
     screen: Screen | None = None
+    deidentified: bool = False
+
+    def given(self) -> Iterator[tuple[Schema, pd.DataFrame]]:
+        """Yield the tables that have rows, with their schemas."""
+        for name, schema in SCHEMAS.items():
+            table = getattr(self, name)
+            if len(table):
+                yield schema, table
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    files : int
+    left_out : tuple of str
+        What of the tables was not written, in words.
+    """
+
+    files: int = 1
+    left_out: tuple[str, ...] = ()
 
 
 def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
@@ -59,18 +84,21 @@ def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
         raise SchemaError("no table is given; name at least one Parquet file")
     found: dict[str, pd.DataFrame] = {}
     screens: list[Screen] = []
+    deidentified = True
     for path in paths:
         schema = _schema_of(path)
         if schema.name in found:
             raise SchemaError(f"{path}: a second {schema.name} table; export them one by one")
         found[schema.name], note = read_table(path, schema)
         screens += _screens(note)
+        deidentified &= isinstance(note.get("deidentified"), dict)
     if screen is None and len(set(screens)) > 1:
         raise SchemaError(
             f"{paths[0]}: the tables were made with {len(set(screens))} different screens; "
             "ingest them again together, or say which with --screen"
         )
-    return Tables(**found, screen=screen or (screens[0] if screens else None))
+    known = screen or (screens[0] if screens else None)
+    return Tables(**found, screen=known, deidentified=deidentified)
 
 
 def _schema_of(path: Path) -> Schema:

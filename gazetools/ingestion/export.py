@@ -12,6 +12,7 @@ from gazetools import readers
 from gazetools.events import IVT
 from gazetools.files import file_sha256
 from gazetools.geometry import Placement, Screen, inside
+from gazetools.identity import Hiding
 from gazetools.ingestion.session import Session
 from gazetools.ingestion.spec import IngestSpec, IngestSummary
 from gazetools.placing import Locator, placed
@@ -38,6 +39,8 @@ class ExportTables:
         Stimuli that the user placed.
     unused : str
         Complaint that the user's word placed no stimulus, if so.
+    telling : mapping of str to str
+        Stimuli whose names seem to tell a person, and why; if the tables are de-identified.
     summary : IngestSummary
     """
 
@@ -48,6 +51,7 @@ class ExportTables:
     screens: tuple[Screen, ...]
     given: tuple[tuple[str, Placement], ...]
     unused: str
+    telling: Mapping[str, str]
     summary: IngestSummary
 
 
@@ -64,11 +68,13 @@ def read_export(
         only_ivt = "blinks" not in keep and isinstance(spec.detector("olsen2012"), IVT)
         options = replace(spec.reading, for_events=only_ivt and not wants_samples)
         locate = Locator(spec.placement, spec.display_px(), spec.stimuli, spec.images)
+        hiding = Hiding(spec.deidentify_key) if spec.deidentify_key is not None else None
+        read = readers.pieces if hiding is None else hiding.pieces
         summary = IngestSummary(files=1)
         samples: list[pd.DataFrame] = []
         sessions: dict[tuple[str, str], Session] = {}
         wanted = {*keep, "samples"} if wants_samples else keep
-        for labelled in _labelled(path, options, spec, locate, summary, sessions, wanted):
+        for labelled in _labelled(read(path, options), spec, locate, summary, sessions, wanted):
             if sink is not None:
                 sink(complete_samples(labelled))
             samples += [complete_samples(labelled)] if "samples" in keep else []
@@ -87,6 +93,7 @@ def read_export(
             tuple(session.screen for session in done if session.screen is not None),
             tuple(locate.given),
             locate.unused(),
+            hiding.telling if hiding is not None else {},
             summary,
         )
     finally:
@@ -94,8 +101,7 @@ def read_export(
 
 
 def _labelled(
-    path: Path,
-    options: readers.ReadOptions,
+    pieces: Iterator[readers.Recording],
     spec: IngestSpec,
     locate: Locator,
     summary: IngestSummary,
@@ -103,7 +109,7 @@ def _labelled(
     wanted: Collection[str],
 ) -> Iterator[pd.DataFrame]:
     """Give the samples of a file with their events, in pieces; fills in `sessions`."""
-    for piece in readers.pieces(path, options):
+    for piece in pieces:
         key = (piece.subject, piece.name)
         if key not in sessions:
             sessions[key] = Session(piece, spec, locate, summary, wanted)

@@ -11,12 +11,14 @@ import pandas as pd
 
 from gazetools.errors import FormatError, GeometryError, SchemaError
 from gazetools.geometry import Placement, Screen
+from gazetools.identity import Hiding, ensure_key
 from gazetools.ingestion.export import ExportTables, Sink, read_export
 from gazetools.ingestion.spec import Ingested, IngestSpec, IngestSummary
 from gazetools.progress import Progress, unseen
 from gazetools.tables import BLINKS, SACCADES, SAMPLES, validate_fixations
 
 _SCHEMAS = {"samples": SAMPLES, "saccades": SACCADES, "blinks": BLINKS}
+_NOT_PRINTED = "(a telling name)"
 _MOST_PLACEMENTS = 100
 """More rectangles would swell the footer, and the recipe of each cache that is made of it."""
 
@@ -50,8 +52,12 @@ def ingest(
         Two files hold the same recording.
     GeometryError
         Screen or placement cannot be known, or no fixation lies on an image.
+    ConfigError, OutputError
+        The key of pseudonyms cannot be read or made.
     """
     spec, exports = spec or IngestSpec(), []
+    if spec.deidentify_key is not None:
+        ensure_key(spec.deidentify_key)
     for done, path in enumerate(paths, start=1):
         exports.append(read_export(path, spec, keep, sink))
         refuse_twice(exports)
@@ -94,10 +100,15 @@ def put_together(
     if all(export.unused for export in exports):
         raise GeometryError(exports[-1].unused)
     summary = _summed(export.summary for export in exports)
+    telling = {name: why for export in exports for name, why in export.telling.items()}
+    summary.telling_stimuli.update(telling.values())
     found = pd.concat(_parts(exports, "fixations"), ignore_index=True)
     _expect_some(found, summary, may_be_none=may_be_none)
     table = _tidy(found)
     _finish_summary(table, summary)
+    summary.without_image = [
+        _NOT_PRINTED if name in telling else name for name in summary.without_image
+    ]
     events = {
         name: pd.concat([schema.empty(), *_parts(exports, name)], ignore_index=True)
         if name in keep
@@ -121,8 +132,10 @@ def _provenance(
         screens |= dict.fromkeys(export.screens)
         given |= dict.fromkeys(export.given)
     placements = [{"stimulus": name, **asdict(place)} for name, place in given]
+    key = spec.deidentify_key
+    names = [export.path.name for export in exports]
     return {
-        "exports": [export.path.name for export in exports],
+        "exports": names if key is None else [f"export {n}" for n, _ in enumerate(names, 1)],
         "sha256": [export.sha256 for export in exports],
         "spec": spec.as_dict(),
         "screens": [asdict(screen) for screen in screens],
@@ -130,6 +143,7 @@ def _provenance(
         "placements": placements if len(placements) <= _MOST_PLACEMENTS else [],
         "summary": summary.as_dict(),
         "gazetools": version("gazetools"),
+        **({"deidentified": Hiding(key).note()} if key is not None else {}),
     }
 
 

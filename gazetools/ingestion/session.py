@@ -39,7 +39,7 @@ class Session:
         summary: IngestSummary,
         wanted: Collection[str] = (),
     ) -> None:
-        name = first.profile if spec.profile == "auto" else spec.profile
+        name = first.profile if spec.profile == "auto" else spec.profile_told()
         params = spec.detector(first.profile)
         self._path = first.path
         self._spec = spec

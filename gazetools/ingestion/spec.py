@@ -46,6 +46,9 @@ class IngestSpec:
         Folder of the stimuli, for their sizes.
     reading : ReadOptions
         What the reader has to be told.
+    deidentify_key : Path or None
+        Hide who looked and when (:mod:`gazetools.identity`), with the key in this file, which is
+        made if it is not there.
     """
 
     events: str = "auto"
@@ -58,6 +61,7 @@ class IngestSpec:
     stimuli: Path | None = None
     images: Path | None = None
     reading: ReadOptions = field(default_factory=ReadOptions)
+    deidentify_key: Path | None = None
 
     def __post_init__(self) -> None:
         if self.events not in EVENT_SOURCES:
@@ -70,24 +74,35 @@ class IngestSpec:
         return profile(name, **self.settings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain types, for provenance; of paths only the names."""
-        plain = {k: v.name if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        """Return plain types, for provenance; of paths only the names, if names may be told."""
+        plain = {k: self._told(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        del plain["deidentify_key"]
         mapping = self.reading.mapping
         return plain | {
+            "profile": self.profile_told(),
             "reading": {
                 "trial_from": self.reading.trial_from,
-                "mapping": mapping.name if mapping is not None else None,
-            }
+                "mapping": self._told(mapping) if mapping is not None else None,
+            },
         }
+
+    def profile_told(self) -> str:
+        """Return the profile as outputs may name it: of a file, its name at most."""
+        if not self.profile.endswith(".toml"):
+            return self.profile
+        return Path(self.profile).name if self.deidentify_key is None else "own profile"
+
+    def _told(self, path: Path) -> str:
+        return path.name if self.deidentify_key is None else "given"
 
     def resolved(self) -> "IngestSpec":
         """Return the same with absolute paths, for workers that run elsewhere."""
-        stimuli, images, mapping = (
+        stimuli, images, mapping, key = (
             path.resolve() if path is not None else None
-            for path in (self.stimuli, self.images, self.reading.mapping)
+            for path in (self.stimuli, self.images, self.reading.mapping, self.deidentify_key)
         )
         reading = replace(self.reading, mapping=mapping)
-        return replace(self, stimuli=stimuli, images=images, reading=reading)
+        return replace(self, stimuli=stimuli, images=images, reading=reading, deidentify_key=key)
 
     def display_px(self) -> tuple[int, int] | None:
         """Width and height of the display in px, if they were given."""
@@ -101,7 +116,8 @@ class IngestSummary:
     """What was read, kept and dropped; counts are of samples or fixations.
 
     A fixation that a change of stimulus cuts counts once in `fixations_cut` and `source`, and
-    each of its parts is kept or dropped by itself.
+    each of its parts is kept or dropped by itself. `telling_stimuli` counts names of stimuli that
+    seem to tell who looked or who is seen, by why; only where tables are de-identified.
     """
 
     files: int = 0
@@ -118,6 +134,7 @@ class IngestSummary:
     fixations_kept: int = 0
     fixations_dropped: Counter[str] = field(default_factory=Counter)
     without_image: list[str] = field(default_factory=list)
+    telling_stimuli: Counter[str] = field(default_factory=Counter)
     source: Counter[str] = field(default_factory=Counter)
     vendor_fixations: int = 0
     samples_compared: int = 0

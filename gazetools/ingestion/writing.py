@@ -7,6 +7,7 @@ from pathlib import Path
 from gazetools import tables
 from gazetools.errors import OutputError
 from gazetools.files import check_output
+from gazetools.identity import ensure_key
 from gazetools.ingestion.reading import ingest
 from gazetools.ingestion.side_by_side import ingest_side_by_side
 from gazetools.ingestion.spec import IngestSpec, IngestSummary
@@ -55,7 +56,9 @@ def ingest_to(
     spec, workers = spec or IngestSpec(), workers or Workers(1)
     named = {"fixations": fixations, "samples": samples, "saccades": saccades, "blinks": blinks}
     outputs = {name: path for name, path in named.items() if path is not None}
-    _check_outputs(paths, outputs, overwrite=overwrite)
+    _check_outputs(paths, outputs, spec.deidentify_key, overwrite=overwrite)
+    if spec.deidentify_key is not None:
+        ensure_key(spec.deidentify_key)  # once, before workers may need it
     keep = [name for name in ("saccades", "blinks") if name in outputs]
     with ExitStack() as renamed_last:
         sink = None
@@ -82,11 +85,11 @@ def ingest_to(
 
 
 def _check_outputs(
-    exports: Sequence[Path], outputs: Mapping[str, Path], *, overwrite: bool
+    exports: Sequence[Path], outputs: Mapping[str, Path], key: Path | None, *, overwrite: bool
 ) -> None:
     """Refuse before the work what would be refused after it."""
     sources = {path.resolve() for path in exports}
-    named: dict[Path, str] = {}
+    named = {key.resolve(): "the key of pseudonyms"} if key is not None else {}
     for what, path in outputs.items():
         if path.resolve() in sources:
             raise OutputError(f"{path}: is an export that is read; name another output")

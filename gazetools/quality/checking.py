@@ -1,7 +1,7 @@
 """Exports, or tables that `ingest` wrote, to one table of quality."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,14 @@ from numpy.typing import NDArray
 from gazetools import readers
 from gazetools.errors import FormatError, GeometryError, OutputError, SchemaError
 from gazetools.files import check_output, file_sha256
+from gazetools.identity import (
+    Finding,
+    Hiding,
+    clock_findings,
+    ensure_key,
+    name_findings,
+    table_findings,
+)
 from gazetools.images import image_stem, list_images
 from gazetools.ingestion import IngestSpec
 from gazetools.placing import Locator, in_px
@@ -28,7 +36,7 @@ from gazetools.quality.measures import (
     measure_clock,
     measure_loss,
 )
-from gazetools.readers import ReadOptions, Recording
+from gazetools.readers import Recording
 from gazetools.readers.delimited import Layout, column_names, read_columns
 from gazetools.readers.opening import read_head
 from gazetools.tables import FIXATIONS, QUALITY, SAMPLES, read_table, write_table
@@ -60,7 +68,8 @@ class CheckSpec:
     ----------
     ingest : IngestSpec
         How they are read, how events are found and where images lay on the screen. Where
-        neither eye positions nor a screen are known, figures are in px.
+        neither eye positions nor a screen are known, figures are in px. Names of files are hidden
+        with those of participants; tables that were de-identified stay as they are.
     masks : Path or None
         Folder of masks, named as the stimuli.
     targets : Path or None
@@ -89,11 +98,14 @@ class Quality:
         Of the first, second ... fixations of all trials that lie on images with a mask: the
         share inside it in per cent, and how many there are. Empty without masks.
     provenance : mapping
+    findings : tuple of Finding
+        What in the files may tell who looked, who is seen, or when.
     """
 
     table: pd.DataFrame
     in_mask_by_order: Mapping[int, tuple[float, int]]
     provenance: Mapping[str, Any]
+    findings: tuple[Finding, ...] = ()
 
     @property
     def flagged(self) -> pd.DataFrame:
@@ -118,6 +130,7 @@ class Quality:
                 str(order): {"pct": pct, "fixations": count}
                 for order, (pct, count) in self.in_mask_by_order.items()
             },
+            "identifying": [asdict(finding) for finding in self.findings],
         }
 
 
@@ -164,21 +177,39 @@ def check(
     targets = _read_targets(spec.targets) if spec.targets is not None else {}
     rows: list[dict[str, Any]] = []
     in_mask: list[pd.DataFrame] = []
-    for done, path in enumerate(paths, start=1):
+    found: list[Finding] = []
+    names = _names(paths, how)
+    for done, (path, name) in enumerate(zip(paths, names, strict=True), start=1):
+        of_file: list[dict[str, Any]] = []
         for last, evidence in _look(path, how, locate, masks, targets):
-            rows += _rows(last, evidence, limits)
+            of_file += [{"file": name, **row} for row in _rows(last, evidence, limits)]
             in_mask.append(evidence.fixations[["order", "in_mask"]].dropna())
+            found += clock_findings(name, evidence.samples["time_us"])
+        found += name_findings(name, of_file)
+        found += table_findings(path, name) if _is_parquet(path) else []
+        rows += of_file
         progress(done, len(paths), path.name)
     if locate.unused():
         raise GeometryError(locate.unused())
     provenance = {
-        "sources": [path.name for path in paths],
+        "sources": names,
         "sha256": [file_sha256(path) if path.is_file() else None for path in paths],
         "spec": spec.as_dict(),
         "limits": limits.as_dict(),
         "gazetools": version("gazetools"),
     }
-    return Quality(QUALITY.conform(pd.DataFrame(rows)), _by_order(in_mask), provenance)
+    if how.deidentify_key is not None:
+        found = [replace(one, example="") for one in found]
+    table = QUALITY.conform(pd.DataFrame(rows))
+    return Quality(table, _by_order(in_mask), provenance, tuple(dict.fromkeys(found)))
+
+
+def _names(paths: Sequence[Path], spec: IngestSpec) -> list[str]:
+    """Names of the files, or numbers in their place if names are to be hidden."""
+    if spec.deidentify_key is None:
+        return [path.name for path in paths]
+    ensure_key(spec.deidentify_key)
+    return [f"file {number}" for number, _ in enumerate(paths, start=1)]
 
 
 def write_quality(
@@ -220,7 +251,7 @@ def _look(
 ) -> Iterator[tuple[Recording, Evidence]]:
     """Evidence of each recording of a file, beside its last piece."""
     seen: dict[tuple[str, str], tuple[Observer, Recording]] = {}
-    for read in _recordings(path, spec.reading):
+    for read in _recordings(path, spec):
         piece = in_px(read, spec.display_px())
         key = piece.subject, piece.name
         if key not in seen:
@@ -234,20 +265,23 @@ def _look(
         yield last, observer.evidence(last)
 
 
-def _recordings(path: Path, options: ReadOptions) -> Iterator[Recording]:
+def _recordings(path: Path, spec: IngestSpec) -> Iterator[Recording]:
+    hiding = Hiding(spec.deidentify_key) if spec.deidentify_key is not None else None
     if not _is_parquet(path):
-        yield from readers.pieces(path, options)
+        read = readers.pieces if hiding is None else hiding.pieces
+        yield from read(path, spec.reading)
         return
     try:
         names = pq.read_schema(path).names
     except (pa.ArrowInvalid, OSError) as error:
         raise SchemaError(f"{path}: not a readable Parquet file ({error})") from error
     is_samples = SAMPLES.columns[4].name in names
-    table, _ = read_table(path, SAMPLES if is_samples else FIXATIONS)
+    table, note = read_table(path, SAMPLES if is_samples else FIXATIONS)
+    hiding = None if "deidentified" in note else hiding
     for (subject, name), rows in table.groupby(["subject", "recording"], sort=False):
         rows = rows.reset_index(drop=True)
         tables = {"samples": rows, "fixations": _labelled(rows)} if is_samples else {}
-        yield Recording(
+        recording = Recording(
             name=str(name),
             subject=str(subject),
             format=_LABELLED if is_samples else "fixations table",
@@ -255,6 +289,7 @@ def _recordings(path: Path, options: ReadOptions) -> Iterator[Recording]:
             path=path,
             **(tables or {"fixations": rows}),
         )
+        yield hiding.hidden(recording) if hiding is not None else recording
 
 
 def _is_parquet(path: Path) -> bool:
@@ -350,7 +385,6 @@ def _rows(recording: Recording, evidence: Evidence, limits: QualitySpec) -> list
         if trial > 0
     ]
     same = {
-        "file": recording.path.name,
         "recording": recording.name,
         "subject": recording.subject,
         "degrees_from": evidence.degrees_from or None,
