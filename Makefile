@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check clean
+.PHONY: demo test docs clean
 
 demo: $(READY)  ## the main job on embedded synthetic data: export -> maps -> trained networks
 	rm -rf demo
@@ -15,6 +15,9 @@ test: $(READY)  ## style, types and all tests
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto --dist loadfile
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=.venv/boundscheck $(BIN)/pytest -q -n auto -m "not real" tests/test_maps.py tests/test_crf.py tests/test_cache_codecs.py tests/test_scanning.py tests/test_splits.py tests/test_events_*.py
+
+docs: $(READY)  ## the documentation site: build/docs/html/index.html
+	$(BIN)/python examples/docs/build.py build/docs
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -34,7 +34,7 @@ class CrfSpec:
     """Energies of the CRF, and how they are minimised; the defaults are GazeMedSeg's.
 
     With p, q the positions of two pixels and I, J their colours, they are drawn to the same
-    label by `compat` * k / sqrt(K K') with the kernel
+    label by `compat` * k / sqrt(K K') with the kernel::
 
         k = exp(-|p - q|**2 / (2 sxy**2) - |I - J|**2 / (2 srgb**2))
 

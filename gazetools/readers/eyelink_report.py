@@ -6,7 +6,7 @@ Reports are often named ``.xls`` and are text all the same. Raw lines (tabs show
     9115|1|1|22|806|511.80|417.50|...
 
 Needed: RECORDING_SESSION_LABEL, CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_DURATION,
-CURRENT_FIX_START; the last four also without CURRENT_FIX_, as scripts shorten them. Names are
+CURRENT_FIX_START; the last four also without ``CURRENT_FIX_``, as scripts shorten them. Names are
 matched on their letters and digits only. X and Y are screen px, START and DURATION ms from the
 trial's start (a report's END is inclusive; DURATION is already that of a half-open interval).
 TRIAL_INDEX is used where present; otherwise a trial begins where START steps back or the
