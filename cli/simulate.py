@@ -26,10 +26,23 @@ from .common import FILE, JSON, OVERWRITE, listed, one_line_errors, print_summar
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Error of a tracker, added to every position: standard deviation in image sides.",
+    help="Added to the place of every fixation: standard deviation in image sides.",
 )
 @click.option(
-    "--fixations", type=float, default=25.5, show_default=True, help="On a typical lesion."
+    "--fixations", type=float, default=25.9, show_default=True, help="On a typical lesion."
+)
+@click.option(
+    "--export",
+    type=FILE,
+    help="Raw samples too: what a tracker at a screen would have recorded, with its noise, blinks "
+    "and losses, as a Tobii Pro Lab export (TSV). `ingest --samples` and `export` make BIDS of it.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(50, 2000),
+    default=120.0,
+    show_default=True,
+    help="Of that tracker, Hz.",
 )
 @OVERWRITE
 @JSON
@@ -43,6 +56,8 @@ def simulate(
     skill: float,
     noise: float,
     fixations: float,
+    export: Path | None,
+    rate: float,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -57,10 +72,11 @@ def simulate(
       gazetools simulate
       gazetools simulate --images isic/images --masks isic/masks -o isic.parquet --readers 3
       gazetools simulate --skill 0.5 --noise 0.02 --seed 1
+      gazetools simulate --export raw.tsv -o true.parquet && gazetools ingest raw.tsv
     """
     from dataclasses import replace
 
-    from gazetools.synthetic import ReaderModel
+    from gazetools.synthetic import CohortSpec, ReaderModel
     from gazetools.synthetic.simulating import simulate_to
 
     reader = ReaderModel(fixations).with_skill(skill)
@@ -73,6 +89,8 @@ def simulate(
             reader,
             readers=readers,
             seed=seed,
+            export=export,
+            tracker=CohortSpec(seed=seed, rate_hz=rate),
             overwrite=overwrite,
             progress=progress,
         )
@@ -83,6 +101,8 @@ def simulate(
         f"{out}: {summary.fixations:,} fixations on {summary.images:,} images",
         [
             ("readers", f"{summary.readers}"),
+            ("samples", f"{summary.samples:,} in {export}" if export else ""),
+            ("recordings", f"{summary.recordings}" if export else ""),
             ("off the image", f"{summary.off_image:,} left out" if summary.off_image else ""),
             ("images without mask", listed(summary.without_mask)),
             ("masks with nothing in them", listed(summary.empty)),

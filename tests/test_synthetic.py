@@ -13,10 +13,10 @@ from gazetools.synthetic import (
     CohortSpec,
     ExportOptions,
     Subject,
+    circling_scanpath,
     fitted,
     schedule,
     simulate_samples,
-    simulate_scanpath,
     simulate_session,
     synthetic_image,
     write_cohort,
@@ -45,7 +45,9 @@ def drawn():
 
 @pytest.fixture(scope="module")
 def scanpaths(drawn):
-    return [simulate_scanpath(DRAWN.rng("path", i), mask) for i, (_, mask) in enumerate(drawn)]
+    return [
+        circling_scanpath(DRAWN.rng("path", i), mask, 25.5) for i, (_, mask) in enumerate(drawn)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -212,14 +214,14 @@ def test_the_published_heatmap_is_as_good_as_on_real_gaze(drawn, scanpaths):
 
 def test_nothing_to_look_at_is_an_error():
     with pytest.raises(SchemaError, match="empty"):
-        simulate_scanpath(np.random.default_rng(0), np.zeros((40, 50), bool))
+        circling_scanpath(np.random.default_rng(0), np.zeros((40, 50), bool), 25)
 
 
 def test_any_mask_can_be_looked_at():
     mask = np.zeros((40, 50), bool)
     mask[20, 30] = True
     mask[0:3, 0:3] = True
-    path = simulate_scanpath(np.random.default_rng(0), mask)
+    path = circling_scanpath(np.random.default_rng(0), mask, 25)
     assert np.isfinite(path.to_numpy()).all()
 
 

@@ -2,16 +2,18 @@
 
 They are the demo data, and what the tests measure the rest of the package against.
 :func:`write_cohort` makes a whole folder. Its parts can be used alone: the image and
-its lesion (:mod:`.drawing`), the simulated reader (:mod:`.scanpath`), the simulated eye
+its lesion (:mod:`.drawing`), the cohort's reader (:mod:`.circling`), the simulated eye
 tracker (:mod:`.tracker`), a session before a display (:mod:`.session`) and the vendor's
-file (:mod:`.prolab`).
+file (:mod:`.prolab`). The reader who comes closest to real gaze (:mod:`.scanpath`) looks at
+images that there are (:mod:`.simulating`).
 """
 
+from gazetools.synthetic.circling import circling_scanpath
 from gazetools.synthetic.cohort import Cohort, write_cohort
 from gazetools.synthetic.drawing import synthetic_image
 from gazetools.synthetic.prolab import ExportOptions, write_prolab_export
 from gazetools.synthetic.scanpath import ReaderModel, simulate_scanpath
-from gazetools.synthetic.session import Session, simulate_session
+from gazetools.synthetic.session import Session, record_session, simulate_session
 from gazetools.synthetic.spec import CohortSpec, Presentation, fitted
 from gazetools.synthetic.tracker import Subject, schedule, simulate_samples
 
@@ -23,7 +25,9 @@ __all__ = [
     "ReaderModel",
     "Session",
     "Subject",
+    "circling_scanpath",
     "fitted",
+    "record_session",
     "schedule",
     "simulate_samples",
     "simulate_scanpath",

@@ -6,7 +6,7 @@ gaze to whole px, mm to one decimal, pupils to three. Mouse and event rows share
 Of the vendor's hundred columns, those that say nothing about gaze are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -150,13 +150,13 @@ _COLUMNS: tuple[_Column, ...] = (
 
 def write_prolab_export(
     path: Path,
-    sessions: Sequence[Session],
+    sessions: Iterable[Session],
     spec: CohortSpec,
     options: ExportOptions | None = None,
     *,
     overwrite: bool = False,
 ) -> None:
-    """Write `sessions` one after the other into one export.
+    """Write `sessions` one after the other, as they come, into one export.
 
     Raises
     ------

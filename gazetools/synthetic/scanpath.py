@@ -1,10 +1,13 @@
 """The simulated reader: where a clinician who looks for a lesion looks, and how long.
 
-The first fixation is where the eye happened to be, near the middle; a search fixation or two; then
-a scan that circles over the lesion, from its middle soon out to its boundary and back inwards.
-Parameters were fitted to the public gaze on colonoscopy images (GazeMedSeg on Kvasir-SEG): to 250
-of its images by random search, and compared on 500 others, see
-``examples/compare_simulated_gaze.py``.
+A search phase: the first fixation is where the eye happened to be, then the eyes go to the middle
+of the lesion, now and then after looking elsewhere. Then a thorough scan: of some hundred places
+in the lesion, drawn at random, the next one is that which is at a good distance, lies ahead, was
+not looked at yet and is deep inside or, soon after the beginning, near the rim; each of these
+counts by a weight, and chance does the rest. A whole scan may be a little off, as trackers are.
+
+Parameters were fitted to the public gaze on colonoscopy images (GazeMedSeg on Kvasir-SEG): to 500
+of them, and compared on the 500 others, see ``examples/compare_simulated_gaze.py``.
 """
 
 from dataclasses import dataclass, replace
@@ -13,116 +16,149 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from gazetools.errors import ConfigError, SchemaError
 
 Points = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 
-_SHORTEST_MS = 60.0
 _FEWEST, _MOST = 5, 99
-_TYPICAL_AREA = 0.11
-"""Median share of the image that a lesion covers; it gets the median number of fixations."""
-_SHORTEST_STEP = 0.03
-"""Smaller steps than this part of the image's side are not told apart from fixational drift."""
+_SHORTEST_MS = 50.0
+"""The fewest and most fixations on an image of the real gaze, and the shortest of them."""
+_TYPICAL_AREA = 0.118
+"""Median share of the image that a lesion covers."""
+_START = (0.56, 0.45)
+"""Mean of the first fixations, in image sides."""
+_PLACES = 400
+"""So many points of a lesion are considered, far more than there are fixations."""
+_RIM_AT = 5
+"""The step of the scan at which the rim is liked most."""
 
 
 @dataclass(frozen=True)
 class ReaderModel:
-    """What a reader does; lengths are in radii of the lesion if not said otherwise.
+    """What a reader does.
+
+    A weight is what is added to the logarithm of a place's chance to be looked at next. Lengths
+    in sides are shares of the square root of the image's area; lengths in radii are those of the
+    disc that is as large as the lesion. Numbers of the first nine attributes are measured on real
+    gaze, the others fitted: to how long saccades are, how much they turn, the share inside
+    the lesion by order, and the Dice of the heatmap.
 
     Attributes
     ----------
     fixations : float
-        On an image with a lesion of typical size (11 % of it), the median.
+        Median on an image with a lesion of typical size (12 % of it).
     count_exponent, count_log_sd : float
         How their number grows with the lesion's area, and varies.
-    duration_mean_ms, duration_sd_ms : float
-        Of log-normal durations.
+    duration_ms : float
+        Median on a lesion of typical size, once the scan is under way.
+    duration_exponent, duration_spread : float
+        How it changes with the lesion's area, and scale of its log-logistic distribution.
     hurry, settle : float
         The first fixations are shorter, by a share of `hurry` that falls by e over `settle`
         fixations.
     start_sd : float
-        Spread of the first fixation around the middle, in image sides.
-    searches : tuple of float
-        How often 0, 1, 2 ... search fixations follow the first one.
+        Spread of the first fixation, in sides.
+    finds : float
+        Chance that a look from the first fixation, or from where the search has led, finds the
+        lesion.
     first_error : float
-        Error of the first fixation of the scan, which aims at the middle of the lesion, as a
-        share of the others'.
-    reach : float
-        How far the scan goes, as a share of the way to the boundary.
-    wander, wander_memory : float
-        How much chance, rather than order, decides how far out a fixation lies; correlation of
-        one with the next.
-    outwards : float
-        1: the scan goes from the middle to the boundary; -1: inwards; 0: neither.
-    unfold : float
-        Fixations in which the scan comes to its full width.
-    stride, turn_sd : float
-        Step around the middle, and its spread in radians.
-    aim_error, aim_memory : float
-        Spread of the landing points, and correlation of one with the next.
-    misses, miss_by : float
-        Share of fixations that miss by more, and the spread of these.
+        Spread of the first fixation in the lesion around its middle, in radii.
+    step, step_log_sd : float
+        Length of the steps that are liked best, in sides, and how little it matters: log-normal.
+    ahead : float
+        Weight of going on in the direction of the step before, times the cosine of the turn.
+    novelty : float
+        Weight against every fixation so far, falling with the distance from it as a Gaussian of
+        standard deviation `step`.
+    inwards, rim : float
+        Weight of a radius of depth below the lesion's boundary, and what is taken from it at the
+        fifth step, less before and after: the scan comes from the middle, goes to the rim, and
+        then inwards again.
     landing_error : float
-        Spread of the landing points, in image sides.
-    glances : float
-        Share of fixations somewhere else on the image.
+        Spread of the landing points of saccades, in sides.
+    offset : float
+        Mean distance, in sides, by which a whole scan is off; exponential, in any direction.
     tracker_error : float
-        Spread that a tracker adds to every position, in image sides; none was fitted.
+        Spread that a tracker adds to every position, in sides; none was fitted.
     """
 
-    fixations: float = 25.5
+    fixations: float = 25.9
     count_exponent: float = 0.33
-    count_log_sd: float = 0.22
-    duration_mean_ms: float = 333.0
-    duration_sd_ms: float = 158.0
-    hurry: float = 0.31
-    settle: float = 2.5
-    start_sd: float = 0.055
-    searches: tuple[float, ...] = (0.93, 0.05, 0.02)
-    first_error: float = 0.671
-    reach: float = 0.931
-    wander: float = 0.198
-    wander_memory: float = 0.359
-    outwards: float = -0.549
-    unfold: float = 1.086
-    stride: float = 0.648
-    turn_sd: float = 0.086
-    aim_error: float = 0.235
-    aim_memory: float = 0.768
-    misses: float = 0.011
-    miss_by: float = 0.133
-    landing_error: float = 0.008
-    glances: float = 0.0
+    count_log_sd: float = 0.25
+    duration_ms: float = 318.0
+    duration_exponent: float = -0.075
+    duration_spread: float = 0.232
+    hurry: float = 0.29
+    settle: float = 2.2
+    start_sd: float = 0.05
+    finds: float = 0.93
+    first_error: float = 0.225
+    step: float = 0.0785
+    step_log_sd: float = 0.524
+    ahead: float = 1.38
+    novelty: float = 0.74
+    inwards: float = 3.05
+    rim: float = 3.6
+    landing_error: float = 0.0078
+    offset: float = 0.0224
     tracker_error: float = 0.0
 
     def __post_init__(self) -> None:
         if not 2 <= self.fixations <= _MOST:
             raise ConfigError(f"fixations is {self.fixations}, expected 2 to {_MOST}")
-        shares = (self.hurry, self.wander, self.misses, self.glances, *self.searches)
-        if min(shares) < 0 or max(shares) > 1 or not np.isclose(sum(self.searches), 1):
-            raise ConfigError("shares of a reader lie from 0 to 1, those of searches add up to 1")
-        if not -1 <= self.outwards <= 1 or max(self.wander_memory, self.aim_memory) >= 1:
-            raise ConfigError("outwards lies from -1 to 1, a memory below 1")
+        for name in ("duration_ms", "settle", "step", "step_log_sd"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected more than 0")
+        spreads = ("count_log_sd", "duration_spread", "start_sd", "first_error", "landing_error")
+        for name in (*spreads, "offset", "tracker_error"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 or more")
+        if not 0 <= self.hurry < 1 or not 0 < self.finds <= 1:
+            raise ConfigError(
+                f"hurry is {self.hurry}, finds {self.finds}; expected shares, hurry below 1 and "
+                "finds above 0"
+            )
 
     def with_skill(self, skill: float) -> "ReaderModel":
         """Return a reader of less skill than the fitted one (1): searches longer, aims worse.
 
-        At 0 aiming errors are twice as large, and an image that he would not search is searched
-        with two fixations. What lies between is interpolated; a choice, not a measurement.
+        At 0 errors are twice as large, and a look finds the lesion half as often. What lies
+        between is interpolated; a choice, not a measurement.
         """
         if not 0 <= skill <= 1:
             raise ConfigError(f"skill is {skill}, expected 0 to 1")
-        none, one, *more = self.searches
-        lost = (1 - skill) * none
+        worse = 2 - skill
         return replace(
             self,
-            searches=(none - lost, one, more[0] + lost, *more[1:]),
-            aim_error=(2 - skill) * self.aim_error,
-            misses=min(1.0, (2 - skill) * self.misses),
+            finds=self.finds * (1 + skill) / 2,
+            first_error=worse * self.first_error,
+            landing_error=worse * self.landing_error,
+            offset=worse * self.offset,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesion:
+    """A lesion as a reader sees it; lengths in image px.
+
+    Attributes
+    ----------
+    places, depths
+        Points in it, (n, 2), and how far below its boundary they are.
+    middle
+        The point of its largest part that is deepest below the boundary.
+    area
+        Share of the image.
+    """
+
+    places: Points
+    depths: Points
+    middle: Points
+    area: float
+    radius: float
+    side: float
 
 
 def simulate_scanpath(
@@ -144,137 +180,110 @@ def simulate_scanpath(
     DataFrame
         ``order`` from 1, ``x_im``, ``y_im`` (image px, origin top left) and
         ``duration_ms``. A fixation may lie off the image.
+
+    Raises
+    ------
+    SchemaError
+        The mask is empty.
     """
     if not mask.any():
         raise SchemaError("simulated reader: the mask is empty; there is nothing to look at")
     reader = reader or ReaderModel()
-    count = _count(rng, float(mask.mean()), reader)
-    search = _search_phase(
-        rng, mask, 1 + rng.choice(len(reader.searches), p=reader.searches), reader
-    )
-    scan = _scan_phase(rng, mask, max(count - len(search), 1), reader)
-    side = np.sqrt(mask.size)
-    points = _keep_apart(np.concatenate([search, scan]), _SHORTEST_STEP * side)
+    lesion = _seen(rng, mask)
+    count = _count(rng, lesion, reader)
+    search = _search(rng, mask, reader)[:count]
+    scan = _scan(rng, lesion, search[-1], max(count - len(search), 1), reader)
+    points = np.concatenate([search, scan])
     if reader.tracker_error:
-        points += reader.tracker_error * side * rng.standard_normal(points.shape)
+        points += reader.tracker_error * lesion.side * rng.standard_normal(points.shape)
     return pd.DataFrame(
         {
             "order": np.arange(1, len(points) + 1),
             "x_im": points[:, 0],
             "y_im": points[:, 1],
-            "duration_ms": _settled(fixation_durations(rng, len(points), reader), reader),
+            "duration_ms": _durations(rng, len(points), lesion, reader),
         }
     )
 
 
-def fixation_durations(
-    rng: np.random.Generator, count: int, reader: ReaderModel | None = None
-) -> Points:
-    """Draw log-normal durations in ms."""
-    reader = reader or ReaderModel()
-    log_variance = np.log1p((reader.duration_sd_ms / reader.duration_mean_ms) ** 2)
-    log_mean = np.log(reader.duration_mean_ms) - log_variance / 2
-    return np.maximum(rng.lognormal(log_mean, np.sqrt(log_variance), count), _SHORTEST_MS)
+def _seen(rng: np.random.Generator, mask: Masks) -> _Lesion:
+    """Draw the places of a lesion that its reader considers."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
+    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    middle = np.unravel_index(int(np.argmax(_depth(labels == largest))), mask.shape)
+    rows, columns = np.nonzero(mask)
+    drawn = rng.integers(len(rows), size=_PLACES)
+    at = np.stack([columns[drawn], rows[drawn]], axis=1)
+    return _Lesion(
+        places=np.asarray(at + 0.5, float),
+        depths=_depth(mask)[at[:, 1], at[:, 0]],
+        middle=np.array(middle[::-1], float) + 0.5,
+        area=float(mask.mean()),
+        radius=float(np.sqrt(mask.sum() / np.pi)),
+        side=float(np.sqrt(mask.size)),
+    )
 
 
-def _settled(duration_ms: Points, reader: ReaderModel) -> Points:
-    """Shorten the first fixations; the mean stays."""
-    factor = 1 - reader.hurry * np.exp(-np.arange(len(duration_ms)) / reader.settle)
-    return np.asarray(np.maximum(duration_ms * factor / factor.mean(), _SHORTEST_MS))
+def _depth(mask: Masks) -> Points:
+    """Distance in px from what is outside `mask`, the image's border included."""
+    padded = np.pad(mask, 1).astype(np.uint8)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], float)
 
 
-def _count(rng: np.random.Generator, area: float, reader: ReaderModel) -> int:
-    growth = (area / _TYPICAL_AREA) ** reader.count_exponent
+def _count(rng: np.random.Generator, lesion: _Lesion, reader: ReaderModel) -> int:
+    growth = (lesion.area / _TYPICAL_AREA) ** reader.count_exponent
     count = reader.fixations * growth * np.exp(reader.count_log_sd * rng.standard_normal())
     return int(np.clip(round(count), min(_FEWEST, reader.fixations), _MOST))
 
 
-def _search_phase(rng: np.random.Generator, mask: Masks, count: int, reader: ReaderModel) -> Points:
-    """Start near the middle and wander off; (count, 2) image px."""
+def _search(rng: np.random.Generator, mask: Masks, reader: ReaderModel) -> Points:
+    """Look where the eye was, then anywhere until a look finds the lesion; (n, 2) px."""
     sides = np.array(mask.shape[::-1], float)
-    start = sides * (0.5 + reader.start_sd * rng.standard_normal(2))
-    wander = sides * rng.uniform(0.15, 0.85, (count - 1, 2))
-    return np.concatenate([start[None], wander])
+    start = sides * (_START + reader.start_sd * rng.standard_normal(2))
+    elsewhere = sides * rng.uniform(0.15, 0.85, (rng.geometric(reader.finds) - 1, 2))
+    return np.concatenate([start[None], elsewhere])
 
 
-def _scan_phase(rng: np.random.Generator, mask: Masks, count: int, reader: ReaderModel) -> Points:
-    """Circle over every part of the lesion, the largest first; (count, 2) px."""
-    parts = _parts(mask)
-    weights = np.sqrt([part.sum() for part in parts])
-    ends = np.round(np.cumsum(weights) / weights.sum() * count).astype(int)
-    shares = np.diff(ends, prepend=0)
-    circles = [_circling(rng, part, n, reader) for part, n in zip(parts, shares, strict=True) if n]
-    points = np.concatenate(circles)
-    points += reader.landing_error * np.sqrt(mask.size) * rng.standard_normal(points.shape)
-    elsewhere = rng.random(len(points)) < reader.glances
-    elsewhere[0] = False
-    anywhere = np.array(mask.shape[::-1], float) * rng.uniform(0.05, 0.95, points.shape)
-    return np.where(elsewhere[:, None], anywhere, points)
-
-
-def _parts(mask: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-    """Return connected parts, the largest first, without crumbs below a tenth of it."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA]
-    order = sorted(range(1, count), key=lambda part: -int(areas[part]))
-    return [labels == part for part in order if areas[part] >= areas[order[0]] / 10]
-
-
-def _circling(rng: np.random.Generator, part: Masks, count: int, reader: ReaderModel) -> Points:
-    """`count` points around the centre of `part`, the first of them there; (count, 2) px."""
-    centre, reaches = _outline(part)
-    progress = (np.arange(count) + 0.5) / count
-    chance = ndtr(_remembering(rng, count, 1, reader.wander_memory)[:, 0])
-    order = 0.5 + reader.outwards * (progress - 0.5)
-    out = np.sqrt((1 - reader.wander) * order + reader.wander * chance)
-    out *= 1 - np.exp(-np.arange(count) / reader.unfold)
-    turn = rng.choice([-1, 1]) * reader.stride / np.maximum(out, 0.4)
-    angle = rng.uniform(0, 2 * np.pi) + np.cumsum(
-        turn + reader.turn_sd * rng.standard_normal(count)
-    )
-    radius = reader.reach * out * np.interp(angle, *reaches, period=2 * np.pi)
-    aim = centre + radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    aim[0] = centre
-    error = reader.aim_error * _remembering(rng, count, 2, reader.aim_memory)
-    error[0] *= reader.first_error
-    missed = rng.random(count) < reader.misses
-    missed[0] = False
-    error[missed] += reader.miss_by * rng.standard_normal((int(missed.sum()), 2))
-    return np.asarray(aim + np.sqrt(part.sum() / np.pi) * error)
-
-
-def _remembering(rng: np.random.Generator, count: int, dims: int, memory: float) -> Points:
-    """Draw normal numbers, each correlated with the one before; (count, dims)."""
-    values = rng.standard_normal((count, dims))
+def _scan(
+    rng: np.random.Generator, lesion: _Lesion, start: Points, count: int, reader: ReaderModel
+) -> Points:
+    """Go from `start` to the middle of the lesion and on through it; (count, 2) px."""
+    at = lesion.middle + reader.first_error * lesion.radius * rng.standard_normal(2)
+    points, before, seen = [at], at - start, np.zeros(_PLACES)
+    chance = rng.gumbel(size=(count, _PLACES))
+    error = reader.landing_error * lesion.side * rng.standard_normal((count, 2))
     for i in range(1, count):
-        values[i] = memory * values[i - 1] + np.sqrt(1 - memory**2) * values[i]
-    return values
+        way = lesion.places - at
+        length = np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-6) / (reader.step * lesion.side)
+        seen += np.exp(-(length**2) / 2)
+        late = i / _RIM_AT
+        deep = reader.inwards - reader.rim * late * np.exp(1 - late)
+        weight = (
+            -((np.log(length) / reader.step_log_sd) ** 2) / 2
+            + reader.ahead * _cosine(way, before)
+            - reader.novelty * seen
+            + deep * lesion.depths / lesion.radius
+        )
+        # the largest of these is drawn with the chance of its weight (Gumbel-max)
+        landed = lesion.places[np.argmax(weight + chance[i])] + error[i]
+        at, before = landed, landed - at
+        points.append(at)
+    angle = rng.uniform(0, 2 * np.pi)
+    off = rng.exponential(reader.offset * lesion.side)
+    return np.array(points) + off * np.array([np.cos(angle), np.sin(angle)])
 
 
-def _outline(part: NDArray[np.bool_]) -> tuple[Points, tuple[Points, Points]]:
-    """Return the centre (x, y) of `part` and its reach in px by angle (angles, reaches).
-
-    The centre is the pixel deepest inside; the reach in a direction is that of the last
-    pixel inside on the ray from there.
-    """
-    depth = cv2.distanceTransform(np.pad(part, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), part.shape)
-    angles = np.linspace(-np.pi, np.pi, 120, endpoint=False)
-    steps = np.arange(1.0, np.hypot(*part.shape))
-    rows = np.floor(row + 0.5 + np.sin(angles)[:, None] * steps).astype(int)
-    columns = np.floor(column + 0.5 + np.cos(angles)[:, None] * steps).astype(int)
-    on_image = (rows >= 0) & (rows < part.shape[0]) & (columns >= 0) & (columns < part.shape[1])
-    hit = on_image & part[np.where(on_image, rows, 0), np.where(on_image, columns, 0)]
-    reaches = np.max(np.where(hit, steps, 0.5), axis=1)
-    return np.array([column + 0.5, row + 0.5]), (angles, reaches)
+def _cosine(ways: Points, before: Points) -> Points:
+    """Cosine of the angle between each of `ways` (n, 2) and the step before."""
+    lengths = np.hypot(ways[:, 0], ways[:, 1]) * np.hypot(*before)
+    return np.asarray(ways @ before / np.maximum(lengths, 1e-6))
 
 
-def _keep_apart(points: Points, least_px: float) -> Points:
-    """Lengthen every step that is shorter than `least_px`, keeping its direction."""
-    apart = points.copy()
-    for i in range(1, len(apart)):
-        step = apart[i] - apart[i - 1]
-        length = max(float(np.hypot(*step)), 1e-6)
-        if length < least_px:
-            apart[i] = apart[i - 1] + step * (least_px / length)
-    return apart
+def _durations(
+    rng: np.random.Generator, count: int, lesion: _Lesion, reader: ReaderModel
+) -> Points:
+    """Draw log-logistic durations in ms."""
+    median = reader.duration_ms * (lesion.area / _TYPICAL_AREA) ** reader.duration_exponent
+    settled = 1 - reader.hurry * np.exp(-np.arange(count) / reader.settle)
+    varied = np.exp(rng.logistic(scale=reader.duration_spread, size=count))
+    return np.asarray(np.maximum(median * settled * varied, _SHORTEST_MS))

@@ -1,15 +1,17 @@
 """One reader at one display: calibration, then cross, image, cross, image, and so on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gazetools.synthetic.scanpath import ReaderModel, fixation_durations, simulate_scanpath
+from gazetools.synthetic.circling import circling_scanpath, resting_durations
 from gazetools.synthetic.spec import CohortSpec, Presentation, fitted
 from gazetools.synthetic.tracker import Subject, schedule, simulate_samples
+
+Sizes = Mapping[str, tuple[int, int]]
 
 _LEAD_IN_MS = 200.0
 """The tracker finds the eyes only after this time."""
@@ -49,21 +51,60 @@ def simulate_session(
     """Show the images with these lesion `masks` (by file name) to reader number `reader`."""
     rng = spec.rng("session", reader)
     subject = Subject.draw(rng, f"R{reader + 1:02d}", spec)
-    blocks = pd.concat(list(_blocks(rng, masks, spec)), ignore_index=True)
+    sizes = {name: (mask.shape[1], mask.shape[0]) for name, mask in masks.items()}
+    return record_session(
+        rng,
+        f"Recording{reader + 1}",
+        subject,
+        sizes,
+        lambda image: circling_scanpath(rng, masks[image], spec.fixations),
+        spec,
+    )
+
+
+def record_session(
+    rng: np.random.Generator,
+    name: str,
+    subject: Subject,
+    sizes: Sizes,
+    look: Callable[[str], pd.DataFrame],
+    spec: CohortSpec,
+) -> Session:
+    """Show images, each once and in an order drawn at random, to one subject.
+
+    Parameters
+    ----------
+    rng
+        Draws the order, the eyes between images and what the tracker does.
+    name
+        Of the recording.
+    subject
+        Who looks.
+    sizes
+        Width and height in px of the images by file name.
+    look
+        Given the name of an image, returns the fixations on it: ``order``, ``x_im``, ``y_im``
+        and ``duration_ms``. Called once for every image, in the order shown.
+    spec
+        Screen and tracker.
+    """
+    blocks = pd.concat(list(_blocks(rng, sizes, look, spec)), ignore_index=True)
     timed = schedule(rng, blocks, _LEAD_IN_MS, spec)
     samples = simulate_samples(rng, timed, subject, spec)
-    name = f"Recording{reader + 1}"
     return Session(
         name=name,
         subject=subject.name,
         samples=samples,
-        presentations=tuple(_presentations(timed, masks, spec)),
-        fixations=_truth(timed, name, subject.name, masks),
+        presentations=tuple(_presentations(timed, sizes, spec)),
+        fixations=_truth(timed, name, subject.name, sizes),
     )
 
 
 def _blocks(
-    rng: np.random.Generator, masks: Mapping[str, NDArray[np.bool_]], spec: CohortSpec
+    rng: np.random.Generator,
+    sizes: Sizes,
+    look: Callable[[str], pd.DataFrame],
+    spec: CohortSpec,
 ) -> Iterator[pd.DataFrame]:
     """Yield the fixations of calibration, cross and image in turn, with ``media``.
 
@@ -72,13 +113,12 @@ def _blocks(
     """
     screen_px = np.array([spec.screen.width_px, spec.screen.height_px])
     yield _block(rng, _CALIBRATION_POINTS * screen_px, spec.calibration_s, 0)
-    names = list(masks)
+    names = list(sizes)
     for trial, i in enumerate(rng.permutation(len(names)), start=1):
         near = 0.5 + _CROSS_SPREAD * rng.standard_normal((max(1, round(spec.break_s / 0.5)), 2))
         yield _block(rng, near * screen_px, spec.break_s, trial)
-        mask = masks[names[i]]
-        path = simulate_scanpath(rng, mask, ReaderModel(spec.fixations))
-        place = fitted(mask.shape[1], mask.shape[0], spec.screen)
+        path = look(names[i])
+        place = fitted(*sizes[names[i]], spec.screen)
         x_px, y_px = place.to_screen(path["x_im"], path["y_im"])
         yield path.assign(x_px=x_px, y_px=y_px, media=names[i], block=trial)
 
@@ -87,7 +127,7 @@ def _block(
     rng: np.random.Generator, points_px: NDArray[np.float64], lasts_s: float, block: int
 ) -> pd.DataFrame:
     """Fixations on `points_px` (n, 2) that share `lasts_s` at random; no media."""
-    share = fixation_durations(rng, len(points_px))
+    share = resting_durations(rng, len(points_px))
     return pd.DataFrame(
         {
             "x_px": points_px[:, 0],
@@ -99,9 +139,7 @@ def _block(
     )
 
 
-def _presentations(
-    timed: pd.DataFrame, masks: Mapping[str, NDArray[np.bool_]], spec: CohortSpec
-) -> Iterator[Presentation]:
+def _presentations(timed: pd.DataFrame, sizes: Sizes, spec: CohortSpec) -> Iterator[Presentation]:
     """Yield what was shown: images while they were looked at, and what lay between."""
     before_ms = 0.0
     ends_ms = timed["onset_ms"] + timed["duration_ms"]
@@ -113,15 +151,12 @@ def _presentations(
             yield Presentation(_CALIBRATION, before_ms, calibrated_ms)
             before_ms = calibrated_ms
         yield Presentation(_CROSS, before_ms, start_ms)
-        height, width = masks[media].shape
-        place = fitted(width, height, spec.screen)
+        place = fitted(*sizes[media], spec.screen)
         yield Presentation(media.rsplit(".", 1)[0], start_ms, end_ms, media, place)
         before_ms = end_ms
 
 
-def _truth(
-    timed: pd.DataFrame, recording: str, subject: str, masks: Mapping[str, NDArray[np.bool_]]
-) -> pd.DataFrame:
+def _truth(timed: pd.DataFrame, recording: str, subject: str, sizes: Sizes) -> pd.DataFrame:
     """Return the fixations on images in FIXATIONS columns."""
     table = timed[timed["media"] != ""].reset_index(drop=True)
     trial_start_ms = table.groupby("block")["onset_ms"].transform("first")
@@ -138,8 +173,8 @@ def _truth(
             "y_px": table["y_px"],
             "x_im": table["x_im"],
             "y_im": table["y_im"],
-            "image_width": [masks[name].shape[1] for name in table["media"]],
-            "image_height": [masks[name].shape[0] for name in table["media"]],
+            "image_width": [sizes[name][0] for name in table["media"]],
+            "image_height": [sizes[name][1] for name in table["media"]],
             "source": "truth",
         }
     )
