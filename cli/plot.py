@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Callable
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from .common import FILE, JSON, OVERWRITE, SETTINGS, one_line_errors, print_summary
 
-if TYPE_CHECKING:
-    from gazetools.plotting import Stimulus
-
 F = TypeVar("F", bound=Callable[..., Any])
+Drawer = Callable[..., dict[str, Any]]
+"""Draws a figure and tells in numbers what it drew."""
 
 _SINGLE_MM, _DOUBLE_MM = 89.0, 183.0
 
@@ -32,10 +32,17 @@ def plot() -> None:
     """
 
 
-def _figure(width_mm: float) -> Callable[[F], F]:
-    """Options of every figure."""
+def _figure(width_mm: float) -> Callable[[Drawer], Callable[..., None]]:
+    """Options of every figure; the command is given those of `draw_...`, and what it says shown."""
 
-    def add(command: F) -> F:
+    def add(command: Drawer) -> Callable[..., None]:
+        @wraps(command)
+        def draw(*, out: Path, width: float, dpi: int, as_json: bool, **of: Any) -> None:
+            from gazetools.plotting import FigureSpec
+
+            _show(out, command(**of, out=out, spec=FigureSpec(width, dpi)), as_json)
+
+        drawn: Callable[..., None] = draw
         for option in (
             one_line_errors,
             JSON,
@@ -52,8 +59,8 @@ def _figure(width_mm: float) -> Callable[[F], F]:
             ),
             click.option("-o", "--out", type=FILE, required=True, help="A .png, .svg or .pdf."),
         ):
-            command = option(command)  # type: ignore[assignment]
-        return command
+            drawn = option(drawn)
+        return drawn
 
     return add
 
@@ -81,18 +88,7 @@ def _stimulus(command: F) -> F:
 @_stimulus
 @click.option("--track", type=int, help="One of several, from 0: who looked, or looked again.")
 @_figure(_SINGLE_MM)
-def scanpath(
-    cache: Path | None,
-    fixations: Path | None,
-    item: str,
-    images: Path | None,
-    track: int | None,
-    out: Path,
-    width: float,
-    dpi: int,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def scanpath(track: int | None, **given: Any) -> dict[str, Any]:
     """Draw fixations on their image: area by duration, colour and number by order.
 
     \b
@@ -100,56 +96,30 @@ def scanpath(
       gazetools plot scanpath --cache maps.h5 --item polyp7 -o scanpath.pdf
       gazetools plot scanpath --fixations fixations.parquet --item polyp7.jpg -o scanpath.png
     """
-    from gazetools.plotting import FigureSpec, draw_scanpath
+    from gazetools.plotting import draw_scanpath
 
-    spec = FigureSpec(width, dpi)
-    found = _found(cache, fixations, item, images, out, overwrite)
-    told = draw_scanpath(found, out, spec, track=track, overwrite=overwrite)
-    _show(out, told | _left_out(found), as_json)
+    return _of_stimulus(partial(draw_scanpath, track=track), **given)
 
 
 @plot.command()
 @_stimulus
 @_figure(_SINGLE_MM)
-def heatmap(
-    cache: Path | None,
-    fixations: Path | None,
-    item: str,
-    images: Path | None,
-    out: Path,
-    width: float,
-    dpi: int,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def heatmap(**given: Any) -> dict[str, Any]:
     """Lay the published, duration-weighted heatmap over its image.
 
     \b
     Example:
       gazetools plot heatmap --cache maps.h5 --item polyp7 --images images -o heatmap.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_heatmap
+    from gazetools.plotting import draw_heatmap
 
-    spec = FigureSpec(width, dpi)
-    found = _found(cache, fixations, item, images, out, overwrite)
-    told = draw_heatmap(found, out, spec, overwrite=overwrite)
-    _show(out, told | _left_out(found), as_json)
+    return _of_stimulus(draw_heatmap, **given)
 
 
 @plot.command()
 @_stimulus
 @_figure(_DOUBLE_MM)
-def levels(
-    cache: Path | None,
-    fixations: Path | None,
-    item: str,
-    images: Path | None,
-    out: Path,
-    width: float,
-    dpi: int,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def levels(**given: Any) -> dict[str, Any]:
     """Draw the map of each track level, and the fixations that it keeps.
 
     Of a table of fixations, maps are drawn as `gazetools render` does without options.
@@ -158,20 +128,15 @@ def levels(
     Example:
       gazetools plot levels --cache maps.h5 --item polyp7 -o levels.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_levels
+    from gazetools.plotting import draw_levels
 
-    spec = FigureSpec(width, dpi)
-    found = _found(cache, fixations, item, images, out, overwrite)
-    told = draw_levels(found, out, spec, overwrite=overwrite)
-    _show(out, told | _left_out(found), as_json)
+    return _of_stimulus(draw_levels, **given)
 
 
 @plot.command("main-sequence")
 @click.argument("saccades", type=FILE, default="saccades.parquet")
 @_figure(_SINGLE_MM)
-def main_sequence(
-    saccades: Path, out: Path, width: float, dpi: int, overwrite: bool, as_json: bool
-) -> None:
+def main_sequence(saccades: Path, **figure: Any) -> dict[str, Any]:
     """Draw peak velocity against amplitude of SACCADES, from `gazetools ingest --saccades`.
 
     Peak velocity rises lawfully with amplitude (Bahill, Clark and Stark, Math. Biosci. 24, 1975).
@@ -182,18 +147,15 @@ def main_sequence(
     Example:
       gazetools plot main-sequence saccades.parquet -o main_sequence.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_main_sequence
+    from gazetools.plotting import draw_main_sequence
 
-    told = draw_main_sequence(saccades, out, FigureSpec(width, dpi), overwrite=overwrite)
-    _show(out, told, as_json)
+    return draw_main_sequence(saccades, **figure)
 
 
 @plot.command()
 @click.argument("quality", type=FILE, default="quality.parquet")
 @_figure(_DOUBLE_MM)
-def quality(
-    quality: Path, out: Path, width: float, dpi: int, overwrite: bool, as_json: bool
-) -> None:
+def quality(quality: Path, **figure: Any) -> dict[str, Any]:
     """Draw the QUALITY of recordings, from `gazetools check -o`: a panel for each measure.
 
     Small dots are trials, dashed lines the limits; a recording beyond one is a diamond.
@@ -202,36 +164,30 @@ def quality(
     Example:
       gazetools plot quality quality.parquet -o quality.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_quality
+    from gazetools.plotting import draw_quality
 
-    told = draw_quality(quality, out, FigureSpec(width, dpi), overwrite=overwrite)
-    _show(out, told, as_json)
+    return draw_quality(quality, **figure)
 
 
 @plot.command()
 @click.argument("fixations", type=FILE, default="fixations.parquet")
 @_figure(_SINGLE_MM)
-def durations(
-    fixations: Path, out: Path, width: float, dpi: int, overwrite: bool, as_json: bool
-) -> None:
+def durations(fixations: Path, **figure: Any) -> dict[str, Any]:
     """Draw a histogram of the durations of FIXATIONS, from `gazetools ingest`.
 
     \b
     Example:
       gazetools plot durations fixations.parquet -o durations.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_durations
+    from gazetools.plotting import draw_durations
 
-    told = draw_durations(fixations, out, FigureSpec(width, dpi), overwrite=overwrite)
-    _show(out, told, as_json)
+    return draw_durations(fixations, **figure)
 
 
 @plot.command("learning-curves")
 @click.argument("runs", nargs=-1, required=True, type=FILE)
 @_figure(_DOUBLE_MM)
-def learning_curves(
-    runs: tuple[Path, ...], out: Path, width: float, dpi: int, overwrite: bool, as_json: bool
-) -> None:
+def learning_curves(runs: tuple[Path, ...], **figure: Any) -> dict[str, Any]:
     """Draw training loss and validation Dice of RUNS, folders that `gradtrack-train` wrote.
 
     Runs in folders named seed0, seed1 ... beside each other share a colour, with their mean.
@@ -240,20 +196,20 @@ def learning_curves(
     Example:
       gazetools plot learning-curves runs/ours/seed* runs/full/seed* -o curves.pdf
     """
-    from gazetools.plotting import FigureSpec, draw_learning_curves
+    from gazetools.plotting import draw_learning_curves
 
-    told = draw_learning_curves(runs, out, FigureSpec(width, dpi), overwrite=overwrite)
-    _show(out, told, as_json)
+    return draw_learning_curves(runs, **figure)
 
 
-def _found(
+def _of_stimulus(
+    draw: Drawer,
     cache: Path | None,
     fixations: Path | None,
     item: str,
     images: Path | None,
-    out: Path,
-    overwrite: bool,
-) -> "Stimulus":
+    **figure: Any,
+) -> dict[str, Any]:
+    """Draw the item that the options of :func:`_stimulus` name, and tell what was left out."""
     from gazetools.plotting import check_figure, stimulus_in_cache, stimulus_in_table
 
     if cache is not None and fixations is not None:
@@ -262,14 +218,13 @@ def _found(
     if fixations is not None:
         images = images or fixations.parent / "images"
     sources = [fixations or cache, *([images] if images is not None else [])]
-    check_figure(out, sources, overwrite=overwrite)
+    check_figure(figure["out"], sources, overwrite=figure["overwrite"])
     if fixations is not None:
-        return stimulus_in_table(fixations, item, images)
-    return stimulus_in_cache(cache, item, images)
-
-
-def _left_out(found: "Stimulus") -> dict[str, Any]:
-    return {"left out": found.left_out} if found.left_out else {}
+        found = stimulus_in_table(fixations, item, images)
+    else:
+        found = stimulus_in_cache(cache, item, images)
+    told = draw(found, **figure)
+    return told | ({"left out": found.left_out} if found.left_out else {})
 
 
 def _show(out: Path, told: dict[str, Any], as_json: bool) -> None:

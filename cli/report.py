@@ -38,13 +38,14 @@ def report(
 ) -> None:
     """Show PATHS in one HTML file that opens in any browser and needs nothing else.
 
-    PATHS are tables (fixations, saccades, quality), a cache (maps.h5, or its folder of shards)
-    and folders of training runs, in any order; they are told apart by content.
+    PATHS are tables (fixations, samples, saccades, blinks, quality), a cache (maps.h5, or its
+    folder of shards) and folders of training runs, in any order; they are told apart by content.
+    With samples, every stimulus has a timeline of velocity, pupil and events.
 
     \b
     Examples:
       gazetools report fixations.parquet --images images
-      gazetools report fixations.parquet saccades.parquet quality.parquet maps.h5
+      gazetools report fixations.parquet samples.parquet saccades.parquet quality.parquet maps.h5
       gazetools report maps.h5 runs/gradtrack --first worst -o failures.html
     """
     from gazetools.reporting import ReportSpec, read_names, write_report

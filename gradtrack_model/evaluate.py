@@ -18,6 +18,7 @@ from gazetools.errors import OutputError, TrainingError
 from gazetools.files import check_output, replacing
 from gazetools.images import encode_png
 from gradtrack_model import devices, runs
+from gradtrack_model.attention import AttentionSheet, attention_sheet
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import NSD_TOLERANCE, dice, measure
 from gradtrack_model.predict import BATCH, logits_of, to_size
@@ -26,7 +27,7 @@ HEATMAP_THRESHOLD = 0.5
 """The published one: foreground is where the heatmap is above it."""
 
 GALLERY_SIZE = 24
-"""Folder of the weights that a training with `keep_every` keeps, named by their iteration."""
+"""Images in the gallery, the worst."""
 
 NOT_HONEST = "chosen on the very images it is measured on; for comparison with papers only"
 
@@ -125,9 +126,11 @@ def evaluate(
     above 0; Dice, IoU, HD95 and NSD (:mod:`gradtrack_model.metrics`) are taken per image and
     averaged.
 
-    For each checkpoint three files are written into ``evaluation/`` of the run folder:
-    ``<split>_<checkpoint>.csv`` (per image), ``.json`` (summary) and ``.png`` (the worst images
-    first, with reference and predicted outlines).
+    For each checkpoint there are written into ``evaluation/`` of the run folder:
+    ``<split>_<checkpoint>.csv`` (per image), ``.json`` (summary), ``.png`` (the worst images
+    first, with reference and predicted outlines) and, of a network with Track Attention, ``.npz``
+    (some images with the attention of each stage beside its map; see
+    :class:`gradtrack_model.attention.AttentionSheet`).
 
     Parameters
     ----------
@@ -167,7 +170,9 @@ def evaluate(
         folder = _evaluation_folder(run_folder, split, overwrite)
         heat = _score_heatmaps(cache, masked)
         tell = _counting(progress, (len(loaded) + len(kept)) * len(masked))
-        score = partial(_score_weights, cache=cache, indices=masked, heat=heat, tell=tell)
+        score = partial(
+            _score_weights, cache=cache, split=split, indices=masked, heat=heat, tell=tell
+        )
         measured = {name: score(name, trained) for name, trained in loaded.items()}
         if kept:
             # loaded one after the other: together they may be more than memory holds
@@ -271,12 +276,13 @@ def _score_heatmaps(cache: Cache, indices: npt.NDArray[np.int64]) -> dict[int, f
 
 
 class _Measured(NamedTuple):
-    """Weights with the scores of all images and the pictures of the worst."""
+    """Weights with the scores of all images, pictures of the worst, and what they attend to."""
 
     weights: str
     iteration: int
     items: tuple[ItemScore, ...]
     worst: list[Picture]
+    attention: AttentionSheet | None
 
     @property
     def dice(self) -> float:
@@ -293,6 +299,7 @@ def _score_weights(
     trained: runs.Checkpoint,
     *,
     cache: Cache,
+    split: str,
     indices: npt.NDArray[np.int64],
     heat: dict[int, float],
     tell: Callable[[int], None],
@@ -312,7 +319,8 @@ def _score_weights(
             worst.append(Picture(score.name, score.dice, image, reference, prediction))
         worst = sorted(worst, key=lambda picture: picture.dice)[:GALLERY_SIZE]
         tell(len(some))
-    return _Measured(name, trained.iteration, tuple(scores), worst)
+    attention = attention_sheet(trained, cache, split)
+    return _Measured(name, trained.iteration, tuple(scores), worst, attention)
 
 
 def _summarise(checkpoint: str, measured: _Measured, chosen: str) -> CheckpointScores:
@@ -387,7 +395,7 @@ def _write(
     summary: dict[str, Any],
     overwrite: bool,
 ) -> list[Path]:
-    table, about, gallery = _files(folder, stem)
+    table, about, gallery, attention = _files(folder, stem)
     title = (
         f"{summary['split']}, {summary['checkpoint']} checkpoint: Dice "
         f"{summary['dice_mean']:.3f}, n = {summary['n']}, worst first"
@@ -395,13 +403,16 @@ def _write(
     png = encode_png(draw_gallery(measured.worst, title))
     with replacing(gallery, overwrite=True) as temporary:
         temporary.write_bytes(png)
+    if measured.attention is not None:
+        with replacing(attention, overwrite=True) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **measured.attention._asdict())
     runs.write_json(about, summary, overwrite=True)
     runs.write_csv(table, [_to_row(item) for item in measured.items], overwrite=overwrite)
-    return [table, about, gallery]
+    return [table, about, gallery, *([attention] if measured.attention is not None else [])]
 
 
 def _files(folder: Path, stem: str) -> list[Path]:
-    return [folder / f"{stem}.{suffix}" for suffix in ("csv", "json", "png")]
+    return [folder / f"{stem}.{suffix}" for suffix in ("csv", "json", "png", "npz")]
 
 
 def _to_row(item: ItemScore) -> dict[str, Any]:

@@ -148,12 +148,18 @@ def logits_of(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
     turns.
     """
     config = trained.config
-    size = (config.size_px, config.size_px)
+    image_BCHW = as_batch(trained, images)
+    seen = Augmentation.of(config).symmetries() if config.views else (0,)
+    return torch.stack([_seen_as(trained, image_BCHW, symmetry) for symmetry in seen]).mean(0)
+
+
+def as_batch(trained: Checkpoint, images: Sequence[UInt8]) -> Tensor:
+    """Bring images as cached to the size, layout and device of the network (B, C, H, W)."""
+    size = (trained.config.size_px, trained.config.size_px)
     resized = [im if im.shape[:2] == size else resize_image(im, size) for im in images]
     device = next(trained.model.parameters()).device
     image_BCHW = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device).float() / 255
-    seen = Augmentation.of(config).symmetries() if config.views else (0,)
-    return torch.stack([_seen_as(trained, image_BCHW, symmetry) for symmetry in seen]).mean(0)
+    return as_input({"image_BCHW": image_BCHW}, trained.config)["image_BCHW"]
 
 
 def _seen_as(trained: Checkpoint, image_BCHW: Tensor, symmetry: int) -> Tensor:

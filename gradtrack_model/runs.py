@@ -10,7 +10,7 @@
     checkpoints/         weights of every so many iterations, if the settings keep them
     last.pt              full state to resume from: tensors and plain types alone
     tensorboard/         event files, if asked for
-    evaluation/          what `gradtrack-evaluate` found
+    evaluation/          what `gradtrack-evaluate` found; .npz: attention of some images
 
 Every file is written to a temporary name and renamed. Nothing is ever unpickled beyond tensors
 and plain types.

@@ -65,7 +65,7 @@ def test_nothing_is_left_when_it_is_interrupted(table, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gazetools.reporting.stimuli.Stimuli._card", stop)
+    monkeypatch.setattr("gazetools.reporting.stimuli.Stimuli.card", stop)
     done = run(table)
     assert done.exit_code == 1
     assert "interrupted" in done.stderr

@@ -15,12 +15,14 @@ from gazetools.errors import CacheError, FormatError, OutputError, TrainingError
 from gazetools.images import encode_png
 from gradtrack_model import evaluate as evaluation
 from gradtrack_model import runs
+from gradtrack_model.attention import SIDE_PX
 from gradtrack_model.comparison import read_scores
 from gradtrack_model.config import PRESETS
 from gradtrack_model.evaluate import evaluate
 from gradtrack_model.gallery import Picture, draw_gallery
 from gradtrack_model.metrics import dice, iou
-from gradtrack_model.predict import logits_of, predict, to_size
+from gradtrack_model.networks import stage_levels
+from gradtrack_model.predict import as_batch, logits_of, predict, to_size
 from gradtrack_model.train import fit
 
 TEST_ITEMS = (9, 10, 11)
@@ -73,7 +75,7 @@ def test_evaluation_writes_what_it_reports(trained):
         in json.loads((trained / "evaluation" / "test_best.json").read_text())["chosen"]
     )
     assert all(path.is_file() for path in report.files)
-    assert len(report.files) == 6
+    assert len(report.files) == 8
 
 
 def test_borders_are_measured_and_summarised(trained):
@@ -187,6 +189,37 @@ def test_no_item_is_measured_that_the_run_has_seen(trained, tmp_path):
     assert {row.name for row in own.checkpoints[0].items} == {"item1", "item4"}
 
 
+def test_attention_is_that_of_the_network_beside_the_maps_of_its_levels(trained):
+    evaluate(trained, split="val", overwrite=True)
+    info = runs.read_run(trained)
+    best = runs.load_checkpoint(trained, "best", torch.device("cpu"))
+    with (
+        np.load(trained / "evaluation" / "val_best.npz") as sheet,
+        open_cache(info.cache.path) as c,
+    ):
+        assert sheet["names"].tolist() == ["item6", "item7", "item8"]
+        assert sheet["sizes"].tolist() == [[c.items[i].width, c.items[i].height] for i in (6, 7, 8)]
+        levels = stage_levels(c.levels, info.config.stage_order)
+        assert sheet["levels"].tolist() == list(levels)
+        for number, index in enumerate((6, 7, 8)):
+            image, maps = c.read("images", [index])[0], c.read("maps", [index])[0]
+            with torch.inference_mode():
+                logits = best.model(as_batch(best, [image])).attention_logits
+            for stage, (level, logits_11hw) in enumerate(zip(levels, logits, strict=True)):
+                wanted = cv2.resize(maps[level - 1], (SIDE_PX, SIDE_PX))
+                np.testing.assert_array_equal(sheet["maps"][number, stage], wanted)
+                share = torch.sigmoid(logits_11hw).mean().item()
+                seen = sheet["attention"][number, stage].mean() / 255
+                assert seen == pytest.approx(share, abs=0.02)
+
+
+def test_a_network_without_track_attention_has_none_to_show(tmp_path):
+    path = make_cache(tmp_path / "maps.h5")
+    fit(PRESETS["tiny"].replace(method="heatmap", iterations=1), path, tmp_path / "run")
+    report = evaluate(tmp_path / "run")
+    assert {file.suffix for file in report.files} == {".csv", ".json", ".png"}
+
+
 def test_every_split_of_its_own_cache_may_be_measured(trained):
     for split, count in (("train", 6), ("val", 3), ("test", 3)):
         assert evaluate(trained, split=split, overwrite=True).checkpoints[1].n == count
@@ -233,7 +266,7 @@ def test_best_on_the_split_is_the_highest_of_all_and_says_that_it_flatters(keepi
     assert not any(label in scores.chosen for scores in report.checkpoints[:2])
     summary = json.loads((keeping / "evaluation" / "test_best_on_test.json").read_text())
     assert (summary["weights"], summary["chosen"]) == (best.weights, best.chosen)
-    assert len(report.files) == 9
+    assert len(report.files) == 12
     assert all(path.is_file() for path in report.files)
     scores = read_scores(keeping, "test", "best_on_test")
     assert scores.mean("dice") == pytest.approx(best.dice_mean)
@@ -272,12 +305,12 @@ def test_a_new_evaluation_leaves_nothing_of_the_one_before(keeping):
     evaluate(keeping, best_on_split=True, overwrite=True)
     with pytest.raises(OutputError, match=r"test_best\.csv: already exists"):
         evaluate(keeping, best_on_split=True)
-    assert len(list(keeping.glob("evaluation/test_best_on_test.*"))) == 3
+    assert len(list(keeping.glob("evaluation/test_best_on_test.*"))) == 4
     evaluate(keeping, overwrite=True)
     assert not list(keeping.glob("evaluation/test_best_on_test.*"))
     own = evaluate(keeping, split="val", best_on_split=True)
     assert own.checkpoints[2].checkpoint == "best_on_val"
-    assert own.files[-1].name == "val_best_on_val.png"
+    assert own.files[-1].name == "val_best_on_val.npz"
 
 
 def test_without_kept_weights_there_is_no_best_on_the_split(trained, keeping, tmp_path):

@@ -332,6 +332,104 @@ def test_fixations_are_numbered_as_in_the_table(tmp_path):
     assert [a["data-n"] for a in page.all("circle") if "data-b" in a] == ["1", "3", "4"]
 
 
+def test_shares_have_the_proportions_of_their_images_or_are_left_out(tmp_path):
+    rows = fixations(["a", "b"], count=2, image_width=1, image_height=1)
+    table = write_fixations(
+        tmp_path / "f.parquet", rows.assign(x_im=[0.0, 1, 0, 1], y_im=[0.5, 0.5, 0, 1])
+    )
+    page, _ = report(tmp_path, table)
+    assert "Saccade amplitude" not in page.words()
+    (tmp_path / "images").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.png"), np.zeros((30, 40, 3), np.uint8))
+    page, _ = report(tmp_path, table, images=tmp_path / "images")
+    assert "1 steps on images of unknown proportions are left out" in page.words()
+    assert "median 80 %" in page.words()
+    cache = write(tmp_path / "maps.h5", [record("b", width=30, height=40)], SPEC)
+    page, _ = report(tmp_path, table, cache, images=tmp_path / "images")
+    assert "left out" not in page.words()
+    assert "median 90 %" in page.words()
+
+
+def test_several_tables_tell_all_their_screens_and_counts(tmp_path):
+    screen = {"width_px": 1920, "height_px": 1080, "width_mm": 528.0, "height_mm": 297.0}
+    paths = []
+    for number, name in enumerate("abc"):
+        told = {
+            "screens": [screen | {"distance_mm": 600.0 + 50 * min(number, 1)}],
+            "summary": {
+                "formats": {"tobii-prolab": 2},
+                "rates_hz": [120.0 * (1 + number)],
+                "samples": {"read": 100, "missing": 10 * number},
+            },
+            "spec": {"profile": f"p{number}"},
+        }
+        rows = fixations([name])
+        paths.append(write_fixations(tmp_path / f"{name}.parquet", rows, **told))
+    page, _ = report(tmp_path, *paths, paths[0])
+    words = page.words()
+    assert "seen from 600 mm; 1920 x 1080 px, 528 x 297 mm, seen from 650 mm" in words
+    assert "tobii-prolab (6 recordings)" in words
+    assert "120 to 360 Hz measured" in words
+    assert "10.0 % of the samples read" in words
+    assert "profile p0; profile p1; profile p2" in words
+
+
+# ---------------------------------------------------------------- attention
+
+
+def write_attention(run, names=("a", "b"), **changes):
+    rng = np.random.default_rng(4)
+    n, stages, side = len(names), 4, 16
+    arrays = {
+        "names": np.array(names),
+        "sizes": np.tile([40, 30], (n, 1)),
+        "levels": np.arange(1, stages + 1),
+        "images": rng.integers(0, 256, (n, side, side, 3), dtype=np.uint8),
+        "attention": rng.integers(0, 256, (n, stages, side, side), dtype=np.uint8),
+        "maps": rng.integers(0, 256, (n, stages, side, side), dtype=np.uint8),
+    }
+    np.savez_compressed(run / "evaluation" / "test_best.npz", **arrays | changes)
+    return run
+
+
+def test_attention_of_each_stage_is_beside_the_map_of_its_level(tmp_path):
+    run = write_attention(write_run(tmp_path / "run"), levels=np.array([1, 2, 2, 3]))
+    page, _ = report(tmp_path, run)
+    assert len(page.all("image", "heat")) == 2 * 4 * 2
+    (first,) = [a for a in page.all("svg") if a.get("aria-label") == "a: map of stage 4"]
+    assert first["viewbox"] == "0 0 100 75"
+    assert "stage 3, level 2" in page.words()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"maps": np.zeros((2, 4, 16, 15), np.uint8)}, "do not go together"),
+        ({"attention": np.zeros((2, 4, 16, 16))}, "do not go together"),
+        ({"images": np.zeros((0, 16, 16, 3), np.uint8)}, "do not go together"),
+        ({"sizes": np.array([[40, 30], [0, 30]])}, "do not go together"),
+        ({"names": np.array([{}, 1], object)}, "cannot be read"),
+        ({"maps": np.zeros((2, 4, 3000, 3000), np.uint8)}, "more than"),  # small when compressed
+    ],
+)
+def test_attention_that_is_damaged_is_left_out(tmp_path, changes, said):
+    run = write_attention(write_run(tmp_path / "run"), **changes)
+    page, _ = report(tmp_path, run)
+    assert not page.all("image", "heat")
+    assert re.search(rf"test_best\.npz: .*{said}", page.words())
+    assert str(tmp_path) not in page.source
+
+
+def test_attention_may_be_cut_short(tmp_path):
+    run = write_attention(write_run(tmp_path / "run"), names=[HOSTILE[0], HOSTILE[2]])
+    page, _ = report(tmp_path, run)
+    assert HOSTILE[0] in page.words()
+    file = run / "evaluation" / "test_best.npz"
+    file.write_bytes(file.read_bytes()[:-90])
+    page, _ = report(tmp_path, run)
+    assert "test_best.npz: cannot be read" in page.words()
+
+
 # ---------------------------------------------------------------- safety
 
 
@@ -567,7 +665,7 @@ def test_what_is_no_input_is_refused(tmp_path, cache, table):
         ([tmp_path / "no"], "no such file"),
         ([other], "neither Parquet nor HDF5"),
         ([empty], "holds neither"),
-        ([samples], "samples rows.*gazetools check"),
+        ([samples], "name fixations.parquet, too"),
         ([cache, cache], "second cache"),
     ):
         with pytest.raises(FormatError, match=said):

@@ -12,15 +12,18 @@ from test_reporting import (
     blob,
     fixations,
     record,
+    write_attention,
     write_fixations,
     write_quality_table,
     write_run,
     write_saccades,
 )
+from test_reporting_timeline import LOOKS, SOURCE, samples, write_samples
 
 from gazetools.reporting import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+LABELS_PX, RIGHT_PX = 118, 10  # beside the axis of the timeline
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -38,16 +41,24 @@ def file(tmp_path_factory):
     """A report of everything, with hostile names among harmless ones."""
     folder = tmp_path_factory.mktemp("report")
     names = ["a", "b", *(name.replace("\x00", "") for name in HOSTILE)]
+    rows = fixations(names, source=SOURCE)
+    gaze = rows.assign(track=0)[["x_im", "y_im", "onset_ms", "duration_ms", "track"]].to_numpy()
+    records = [
+        record(name, pseudo_mask=blob(), mask=blob(), fixations=part)
+        for name, part in zip(names, np.split(gaze, len(names)), strict=True)
+    ]
     paths = [
-        write(
-            folder / "maps.h5",
-            [record(name, pseudo_mask=blob(), mask=blob()) for name in names],
-            SPEC,
+        write(folder / "maps.h5", records, SPEC),
+        write_fixations(folder / "fixations.parquet", rows),
+        write_samples(
+            folder / "samples.parquet",
+            samples(),
+            samples(LOOKS[::-1], trial=2, stimulus="b"),
+            samples(trial=3, stimulus=names[2]),
         ),
-        write_fixations(folder / "fixations.parquet", fixations(names)),
         write_quality_table(folder / "quality.parquet", ("R01", "one"), stimulus="b"),
         write_saccades(folder / "saccades.parquet"),
-        write_run(folder / "run", name=HOSTILE[0]),
+        write_attention(write_run(folder / "run", name=HOSTILE[0])),
     ]
     write_report(paths, folder / "report.html")
     return folder / "report.html"
@@ -140,21 +151,82 @@ def test_the_stage_by_mouse(page):
     assert page.input_value("#stage-map") == "3"
     page.click("#stage-levels button >> nth=2")
     assert not page.evaluate(shown)
-    strip = page.locator("#stage-strip").bounding_box()
-    page.mouse.move(strip["x"] + 1, strip["y"] + 5)
-    page.mouse.down()
-    page.mouse.move(strip["x"] + strip["width"] / 2, strip["y"] + 5)
-    page.mouse.up()
-    share = page.evaluate(
-        "(t => Number(t.value) / Number(t.max))(document.getElementById('stage-time'))"
-    )
-    assert share == pytest.approx(0.5, abs=0.02)
+    drag(page, 0.1, 0.5)
+    assert share(page) == pytest.approx(0.5, abs=0.02)
     page.uncheck("#stage-pseudo")
     assert not page.is_visible("#stage-picture .outline.pseudo")
     assert page.is_visible("#stage-picture .outline.reference")
     page.click("#stage-next")
     page.click("#stage-close")
     assert not page.is_visible("#stage")
+
+
+def drag(page, begin, end):
+    """Drag over the timeline, from one share of its time to another."""
+    chart = page.locator("#stage-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    left, width = box["x"] + LABELS_PX, box["width"] - LABELS_PX - RIGHT_PX
+    page.mouse.move(left + begin * width, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(left + end * width, box["y"] + 20)
+    page.mouse.up()
+
+
+def share(page):
+    """Where the slider of time is."""
+    return page.evaluate(
+        "(t => Number(t.value) / Number(t.max))(document.getElementById('stage-time'))"
+    )
+
+
+def test_the_timeline_shows_what_the_tracker_saw(page):
+    page.click(".card .open >> nth=1")
+    kinds = "[...document.querySelectorAll('#stage-chart .event')].map(e => e.classList[1])"
+    assert set(page.evaluate(kinds)) == {"fixation", "saccade", "lost", "blink"}
+    assert page.locator("#stage-chart .signal").count() == 3
+    assert page.locator("#stage-chart .threshold").count() == 1
+    said = page.get_attribute("#stage-chart", "aria-label")
+    assert "4 fixations in 1.10 s; velocity up to" in said
+    assert "1 gap without gaze; 1 blink" in said
+    assert "dashed: 30 deg/s" in page.inner_text("#stage-timeline-note")
+    assert page.is_visible("#stage-keys [data-key=blink]")
+    assert not page.is_visible("#stage-keys [data-key=unclassified]")
+
+
+def test_the_play_cursor_moves_in_the_timeline_and_says_what_is_there(page):
+    page.click(".card .open >> nth=1")
+    where = "parseFloat(document.querySelector('#stage-chart .cursor').getAttribute('d').slice(1))"
+    page.focus("#stage-time")
+    page.keyboard.press("Home")
+    begin = page.evaluate(where)
+    assert page.inner_text("#stage-reading").startswith("velocity ")
+    page.focus("#stage-play")
+    page.keyboard.press("Space")
+    until(page, f"{where} > {begin} + 50")
+    page.keyboard.press("Space")
+    drag(page, 0.2, 0.65)
+    assert page.inner_text("#stage-reading") == "pupil left 3.65 mm · blink"
+    moved = page.evaluate(where)
+    assert moved > begin
+    page.set_viewport_size({"width": 820, "height": 900})
+    until(page, f"{where} < {moved}")
+    assert share(page) == pytest.approx(0.65, abs=0.02)
+
+
+def test_without_samples_the_timeline_has_fixations_alone(page):
+    page.click(".card .open >> nth=4")
+    assert page.locator("#stage-chart .event").count() == 0
+    assert page.locator("#stage-chart rect title").count() == 4
+    assert page.inner_text("#stage-reading") == ""
+    assert not page.locator("#stage-keys span:visible").count()
+
+
+def test_attention_is_drawn_in_colour(page):
+    picture = page.locator(".attended svg >> nth=1")
+    picture.scroll_into_view_if_needed()
+    pixels = cv2.imdecode(np.frombuffer(picture.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    assert np.ptp(pixels.astype(int), axis=2).max() > 60
 
 
 def test_light_dark_and_copied(page):

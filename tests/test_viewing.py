@@ -17,11 +17,13 @@ from click.testing import CliRunner
 from gazetools_cli.view import view
 from made_caches import write
 from test_reporting import HOSTILE, SPEC, fixations, record, write_fixations
+from test_reporting_timeline import samples, write_samples
 from twelve_images import make
 
 from gazetools.cache import open_cache
 from gazetools.curation import Curation, Drop, Exclude, Shift, read_curation, write_curation
 from gazetools.errors import ConfigError, FormatError
+from gazetools.reporting.samples import SampleFile
 from gazetools.tables import FIXATIONS, read_table
 from gazetools.viewing import ViewSpec, open_viewer
 from gazetools.viewing.gate import Gate
@@ -556,3 +558,39 @@ def test_the_first_page_of_ten_thousand(tmp_path, capsys):
     with capsys.disabled():
         print(f"\n10,000 stimuli: ready {ready - begin:.2f} s, first page {first - ready:.3f} s, "
               f"again {again - first:.3f} s")  # fmt: skip
+
+
+# ---------------------------------------------------------------- samples, and whose gaze
+
+
+def test_a_timeline_is_made_when_its_stimulus_is_played(tmp_path, monkeypatch):
+    table = write_fixations(tmp_path / "fixations.parquet", fixations(["a.png", "b.png"]))
+    parts = (samples(trial=n, stimulus=f"{name}.png") for n, name in ((1, "a"), (2, "b")))
+    path = write_samples(tmp_path / "samples.parquet", *parts)
+    asked = []
+    read = SampleFile.trial
+    monkeypatch.setattr(SampleFile, "trial", lambda self, key: asked.append(key) or read(self, key))
+    with viewing(table, path) as found:
+        browser = found.open()
+        for page in ("/", "/card/1", "/stimulus/2", "/report"):
+            browser.page(page)
+        assert not asked
+        assert '"timelines": [{' in browser.page("/report/2")
+        assert asked == [("R01", "one", 2)]
+        browser.decide("drop", order=2)
+        assert '"timelines": [{' in browser.page("/report/1")
+        browser.decide("exclude")
+        assert browser.ask("/report/1")[0] == 409
+
+
+def test_the_list_says_whose_gaze_pictures_show(table, tmp_path):
+    with viewing(table) as found:
+        assert "Pictures show gaze as recorded" in found.open().page("/")
+    for name, recipe, said in (
+        ("as_is.h5", {}, "rendered into as_is.h5, without any decision"),
+        ("decided.h5", {"curation": {"shifted_trials": 2}}, "decisions on it (shifted trials 2)"),
+        ("odd.h5", {"curation": "<b>"}, "rendered into odd.h5, without any decision"),
+    ):
+        cache = write(tmp_path / name, [record("a")], SPEC, recipe=recipe)
+        with viewing(table, cache) as found:
+            assert said in found.open().page("/")

@@ -23,7 +23,8 @@ from gazetools.plotting.gaze import plot_heatmap, plot_levels, plot_scanpath
 from gazetools.plotting.paper import FORMATS, FigureSpec, check_figure
 from gazetools.plotting.quality import plot_quality
 from gazetools.plotting.stimulus import Stimulus, stimulus_in_cache, stimulus_in_table
-from gazetools.plotting.training import Run, plot_learning_curves, read_run
+from gazetools.plotting.training import plot_learning_curves, read_run
+from gazetools.reporting.runs import Run
 
 __all__ = [
     "FORMATS",

@@ -13,7 +13,7 @@ from gazetools.errors import SchemaError
 from gazetools.plotting.events import plot_durations, plot_main_sequence
 from gazetools.plotting.gaze import plot_heatmap, plot_levels, plot_scanpath
 from gazetools.plotting.paper import FigureSpec, check_figure, legend_below, paper_figure
-from gazetools.plotting.quality import measures_in, plot_quality
+from gazetools.plotting.quality import panels_in, plot_quality
 from gazetools.plotting.stimulus import Stimulus
 from gazetools.plotting.training import CURVES, group_runs, plot_learning_curves, read_run
 from gazetools.rendering.matching import read_fixations
@@ -172,7 +172,7 @@ def draw_quality(
     """
     check_figure(out, [quality], overwrite=overwrite)
     table, made_by = read_table(quality, QUALITY)
-    measures = _told(quality, lambda: measures_in(table))
+    measures = _told(quality, lambda: panels_in(table))
     limits = _limits(quality, made_by)
     recordings = int((table["level"] == "recording").sum())
     row_mm = min(_ROW_MM, _TALLEST_MM / recordings)
@@ -207,7 +207,7 @@ def draw_learning_curves(
     check_figure(out, [run / "metrics.csv" for run in runs], overwrite=overwrite)
     read = [read_run(run) for run in runs]
     groups = group_runs(read)
-    shown = [curve for curve in CURVES if any(np.isfinite(run.values[curve]).any() for run in read)]
+    shown = [curve for curve in CURVES if any(curve in run.metrics for run in read)]
     spec = spec or FigureSpec(183)
     with paper_figure(out, spec, "learning curves", overwrite=overwrite) as figure:
         panels = figure.subplots(1, len(shown), squeeze=False, subplot_kw={"box_aspect": 0.7})[0]

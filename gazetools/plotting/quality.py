@@ -1,7 +1,6 @@
 """Data quality of recordings, on Axes: one figure of it a panel, a row a recording."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,45 +8,20 @@ import pandas as pd
 
 from gazetools.errors import ConfigError, SchemaError
 from gazetools.plotting.paper import COLOURS, GREY, as_it_is
+from gazetools.reporting.measures import MEASURES, measures_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A column of the table of quality, how an axis names it, and the limits it may pass."""
-
-    column: str
-    label: str
-    above: str | None = None
-    below: str | None = None
-
-
-_MEASURES = (
-    Measure("loss_pct", "data loss\n%", above="max_loss_pct"),
-    Measure("rms_s2s_deg", "RMS-S2S\ndeg", above="max_rms_s2s_deg"),
-    Measure("rms_s2s_px", "RMS-S2S\nscreen px"),
-    Measure("accuracy_deg", "accuracy\ndeg", above="max_accuracy_deg"),
-    Measure("accuracy_px", "accuracy\nscreen px"),
-    Measure("disparity_deg", "disparity\ndeg", above="max_disparity_deg"),
-    Measure("on_image_pct", "gaze on image\n%", below="min_on_image_pct"),
-    Measure(
-        "fixation_median_ms",
-        "median fixation\nms",
-        above="max_median_fixation_ms",
-        below="min_median_fixation_ms",
-    ),
-)
-MEASURES = {measure.column: measure for measure in _MEASURES}
+PANELS = {measure.column: measure for measure in MEASURES if measure.in_figures}
 """What can be drawn, in the order of the panels."""
 
-_SECOND_BEST = {"rms_s2s_px": "rms_s2s_deg", "accuracy_px": "accuracy_deg"}
 _FINE, _BEYOND = COLOURS[0], COLOURS[1]
 
 
-def measures_in(table: pd.DataFrame) -> list[str]:
-    """Columns of MEASURES that any recording has; px only where no recording has degrees.
+def panels_in(table: pd.DataFrame) -> list[str]:
+    """Columns of PANELS that any recording has; px only where no recording has degrees.
 
     Raises
     ------
@@ -55,8 +29,7 @@ def measures_in(table: pd.DataFrame) -> list[str]:
         There are no recordings, or none has any of them.
     """
     recordings = table[table["level"] == "recording"]
-    known = [column for column in MEASURES if recordings[column].notna().any()]
-    found = [column for column in known if _SECOND_BEST.get(column) not in known]
+    found = [measure.column for measure in measures_in(recordings) if measure.in_figures]
     if not found:
         raise SchemaError(
             f"the table holds {len(recordings)} recordings, and none has a figure to draw; "
@@ -81,7 +54,7 @@ def plot_quality(
     table : DataFrame
         See :data:`gazetools.tables.QUALITY`.
     measure : str
-        A column out of MEASURES.
+        A column out of PANELS.
     limits : mapping, optional
         As :meth:`gazetools.quality.QualitySpec.as_dict` gives them: drawn as lines, and what is
         beyond is a diamond of another colour.
@@ -98,9 +71,9 @@ def plot_quality(
     ConfigError
         The measure is unknown.
     """
-    if measure not in MEASURES:
-        raise ConfigError(f"measure {measure!r} is unknown; expected {', '.join(MEASURES)}")
-    shown = MEASURES[measure]
+    if measure not in PANELS:
+        raise ConfigError(f"measure {measure!r} is unknown; expected {', '.join(PANELS)}")
+    shown = PANELS[measure]
     limits = limits or {}
     high, low = (limits.get(name) if name else None for name in (shown.above, shown.below))
     recordings = table[table["level"] == "recording"]
@@ -133,7 +106,7 @@ def plot_quality(
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_yticks(places, [_name(*key) for key in keys] if names else [""] * len(keys))
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(shown.label)
+    axes.set_xlabel(f"{shown.label}\n{shown.unit}")
     axes.locator_params(axis="x", nbins=4)
     axes.set_xlim(left=0, right=100 if measure.endswith("_pct") else None)
     axes.grid(True)

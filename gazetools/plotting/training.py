@@ -1,23 +1,23 @@
 """How networks learned, on Axes: the curves of run folders.
 
-A run folder is read for its ``metrics.csv`` alone: a header, then a row for each validation,
-with ``iteration``, ``loss`` (mean since the row before) and ``score`` (validation Dice, 0 to 1,
-empty where nothing was validated).
+They are in ``metrics.csv``: a header, then a row for each validation, with ``iteration``, ``loss``
+(mean since the row before) and ``score`` (validation Dice, 0 to 1, empty where nothing was
+validated).
 """
 
-import csv
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gazetools.errors import ConfigError, FormatError
 from gazetools.plotting.paper import COLOURS, LINES, as_it_is
+from gazetools.reporting import runs as run_folders
+from gazetools.reporting.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,54 +31,27 @@ _SEED = re.compile(r"seed[-_]?\d+")
 _MOST = len(COLOURS) * len(LINES)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One training.
-
-    Attributes
-    ----------
-    folder : Path
-    iteration : ndarray of float64, shape (n,)
-        Rising.
-    values : dict of str to ndarray of float64, shape (n,)
-        The columns of CURVES; NaN where a cell is empty.
-    """
-
-    folder: Path
-    iteration: Float64
-    values: dict[str, Float64]
-
-    @property
-    def of(self) -> Path:
-        """What it is a repetition of: the folder around one named like ``seed0``, else its own."""
-        folder = self.folder.absolute()
-        return folder.parent if _SEED.fullmatch(folder.name) else folder
-
-
 def read_run(folder: Path) -> Run:
-    """Read the learning curves of a run folder.
+    """Read a run folder that has curves to draw.
 
     Raises
     ------
     FormatError
-        There is no metrics.csv, or it is none: a column is missing, a cell is no number, or
-        iterations do not rise.
+        It is none, has no curve yet, or its iterations do not rise.
     """
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        raise FormatError(f"{path}: no such file; name a run folder, which gradtrack-train writes")
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FormatError(f"{path}: cannot be read as CSV ({error}); copy it again") from error
-    if not rows:
-        raise FormatError(f"{path}: holds no row yet; draw it after the first validation")
-    columns = {name: _column(path, rows, name) for name in ("iteration", *CURVES)}
-    iteration = columns.pop("iteration")
-    if not (np.diff(iteration, prepend=-np.inf) > 0).all():
+    run, path = run_folders.read_run(folder), folder / "metrics.csv"
+    if not any(curve in run.metrics for curve in CURVES):
+        raise FormatError(
+            f"{path}: holds neither {' nor '.join(CURVES)}; draw it after the first validation"
+        )
+    if not (np.diff(run.iteration, prepend=-np.inf) > 0).all():
         raise FormatError(f"{path}: iterations do not rise from row to row; it was altered")
-    return Run(folder, iteration, columns)
+    return run
+
+
+def _values(run: Run, curve: str) -> Float64:
+    """Values of a column of CURVES, one for each iteration; NaN where there is none."""
+    return run.metrics.get(curve, np.full(len(run.iteration), np.nan))
 
 
 def plot_learning_curves(
@@ -110,7 +83,7 @@ def plot_learning_curves(
         line = LINES[number // len(COLOURS)]
         alone = len(repetitions) == 1
         for run in repetitions:
-            values = factor * run.values[curve]
+            values = factor * _values(run, curve)
             width, alpha = (1.2, 1.0) if alone else (0.6, 0.5)
             axes.plot(run.iteration, values, line, color=colour, linewidth=width, alpha=alpha)
             if curve == "score" and np.isfinite(values).any():
@@ -145,15 +118,21 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """
     found: dict[Path, list[Run]] = {}
     for run in runs:
-        found.setdefault(run.of, []).append(run)
+        found.setdefault(_repeated(run), []).append(run)
     if not 0 < len(found) <= _MOST:
         raise ConfigError(f"{len(found)} runs to draw; expected 1 to {_MOST}, name fewer")
     for run in runs:
-        if sum(other.folder.absolute() == run.folder.absolute() for other in runs) > 1:
-            raise ConfigError(f"{run.folder}: is named twice; name each run once")
+        if sum(other.path.absolute() == run.path.absolute() for other in runs) > 1:
+            raise ConfigError(f"{run.path}: is named twice; name each run once")
     parts = zip(*(path.parts[:-1] for path in found), strict=False)
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, parts)))
     return {"/".join(path.parts[shared:]): group for path, group in found.items()}
+
+
+def _repeated(run: Run) -> Path:
+    """Return the folder around one named like ``seed0``, else that of the run itself."""
+    folder = run.path.absolute()
+    return folder.parent if _SEED.fullmatch(folder.name) else folder
 
 
 def _mean(runs: Sequence[Run], curve: str) -> tuple[Float64, Float64]:
@@ -161,16 +140,5 @@ def _mean(runs: Sequence[Run], curve: str) -> tuple[Float64, Float64]:
     shared = runs[0].iteration
     for run in runs[1:]:
         shared = np.intersect1d(shared, run.iteration)
-    values = [run.values[curve][np.isin(run.iteration, shared)] for run in runs]
+    values = [_values(run, curve)[np.isin(run.iteration, shared)] for run in runs]
     return shared, np.asarray(np.mean(values, axis=0))
-
-
-def _column(path: Path, rows: Sequence[dict[str, Any]], name: str) -> Float64:
-    if name not in rows[0]:
-        found = ", ".join(str(column) for column in rows[0])
-        raise FormatError(f"{path}: has no column {name!r}, found {found}; is it of a run?")
-    cells = [row[name] or "nan" for row in rows]
-    try:
-        return np.array([float(cell) for cell in cells])
-    except ValueError as error:
-        raise FormatError(f"{path}: {error} in column {name!r}; it was altered") from error

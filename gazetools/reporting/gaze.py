@@ -1,7 +1,7 @@
 """Fixations in one form, whether they come from tables or from a cache."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gazetools.cache import Cache
+from gazetools.reporting.samples import TrialKey
 from gazetools.reporting.sources import Table
 from gazetools.reporting.spec import key_of
 from gazetools.reporting.words import number
@@ -34,6 +35,8 @@ class Scanpath:
     onset_ms, duration_ms : ndarray, shape (n,)
     order : ndarray of int, shape (n,)
         As the table numbers them, which is what decisions on gaze go by.
+    trial : TrialKey or None
+        The presentation, as tables name it.
     """
 
     label: str
@@ -42,6 +45,7 @@ class Scanpath:
     onset_ms: Floats
     duration_ms: Floats
     order: Ints
+    trial: TrialKey | None = None
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,10 @@ class Gaze:
         Stimuli, as :func:`key_of` has them.
     sizes : list of (width, height) or None
         Of each stimulus, in its own px; only the ratio counts. None: unknown.
-    labels : list of str
-        Scanpaths.
+    trials : list of TrialKey or str
+        Scanpaths; what a cache holds is only numbered, as long as no table tells whose it is.
     stimulus, scanpath : ndarray of int, shape (n,)
-        Positions in `names` (-1: none) and in `labels`.
+        Positions in `names` (-1: none) and in `trials`.
     x, y : ndarray, shape (n,)
         Shares of the stimulus, or of the screen where `on_image` is false; NaN where unknown.
     onset_ms, duration_ms : ndarray, shape (n,)
@@ -70,7 +74,7 @@ class Gaze:
 
     names: list[str]
     sizes: list[Size | None]
-    labels: list[str]
+    trials: list[TrialKey | str]
     stimulus: Ints
     scanpath: Ints
     x: Floats
@@ -94,29 +98,36 @@ class Gaze:
             rows = rows[self.on_image[rows]]
         rows = rows[np.isfinite(self.x[rows]) & np.isfinite(self.y[rows])]
         borders = np.flatnonzero(np.diff(self.scanpath[rows])) + 1
-        return [
-            Scanpath(
-                self.labels[self.scanpath[part[0]]],
-                self.x[part],
-                self.y[part],
-                self.onset_ms[part],
-                self.duration_ms[part],
-                self.order[part],
-            )
-            for part in np.split(rows, borders)
-            if len(part)
-        ]
+        return [self._scanpath(part) for part in np.split(rows, borders) if len(part)]
+
+    def _scanpath(self, rows: Ints) -> Scanpath:
+        trial = self.trials[self.scanpath[rows[0]]]
+        return Scanpath(
+            str(trial),
+            self.x[rows],
+            self.y[rows],
+            self.onset_ms[rows],
+            self.duration_ms[rows],
+            self.order[rows],
+            trial if isinstance(trial, TrialKey) else None,
+        )
 
     def amplitudes(self) -> Floats:
-        """Distances between consecutive fixations, as shares of the diagonal of the stimulus."""
-        sizes = [size or (1.0, 1.0) for size in self.sizes] or [(1.0, 1.0)]
-        size = np.array(sizes)[np.maximum(self.stimulus, 0)]
+        """Distances between consecutive fixations, as shares of the diagonal of the stimulus.
+
+        They are NaN where its proportions are not known. Of a stimulus with gaze on its image
+        no other gaze counts.
+        """
+        sizes = [size or (np.nan, np.nan) for size in (*self.sizes, None)]
+        size = np.array(sizes)[self.stimulus]
         across = np.diff(self.x) * size[1:, 0]
         down = np.diff(self.y) * size[1:, 1]
-        same = np.diff(self.scanpath) == 0
-        same &= (np.diff(self.stimulus) == 0) & (self.on_image[1:] == self.on_image[:-1])
+        on_some_image = np.isin(self.stimulus, self.stimulus[self.on_image])
+        counts = self.on_image | ~on_some_image
+        counts &= np.isfinite(self.x) & np.isfinite(self.y)
+        same = (np.diff(self.scanpath) == 0) & (np.diff(self.stimulus) == 0)
         share = np.hypot(across, down) / np.hypot(size[1:, 0], size[1:, 1])
-        return np.asarray(share[same & np.isfinite(share)])
+        return np.asarray(share[same & counts[1:] & counts[:-1]])
 
 
 def gaze_of_tables(tables: Sequence[Table]) -> Gaze:
@@ -129,8 +140,8 @@ def gaze_of_tables(tables: Sequence[Table]) -> Gaze:
     who = [rows[name] for name in ("subject", "recording", "trial")]
     scanpath = rows.groupby([*who, rows["table"], stimulus], sort=False).ngroup().to_numpy()
     first = np.unique(scanpath, return_index=True)[1]
-    labels = [
-        f"{subject}, {recording}, trial {trial}"
+    trials: list[TrialKey | str] = [
+        TrialKey(str(subject), str(recording), int(trial))
         for subject, recording, trial in zip(*(part.iloc[first] for part in who), strict=True)
     ]
     order = np.lexsort((rows["order"], scanpath, stimulus))
@@ -138,7 +149,7 @@ def gaze_of_tables(tables: Sequence[Table]) -> Gaze:
     return Gaze(
         names=[str(name) for name in names],
         sizes=_sizes(sorted_rows, stimulus[order], len(names)),
-        labels=labels,
+        trials=trials,
         stimulus=stimulus[order].astype(np.int64),
         scanpath=scanpath[order].astype(np.int64),
         on_image=sorted_rows["on_image"].to_numpy(bool),
@@ -167,7 +178,7 @@ def gaze_of_cache(cache: Cache) -> Gaze:
     return Gaze(
         names=[item.name for item in cache.items],
         sizes=[(float(item.width), float(item.height)) for item in cache.items],
-        labels=[f"track {number + 1:g}" for number in tracks.tolist()],
+        trials=[f"track {number + 1:g}" for number in tracks.tolist()],
         stimulus=stimulus[order].astype(np.int64),
         scanpath=track.reshape(-1)[order].astype(np.int64),
         x=x,
@@ -177,6 +188,42 @@ def gaze_of_cache(cache: Cache) -> Gaze:
         on_image=np.ones(len(order), bool),
         order=_running(stimulus[order], track.reshape(-1)[order]),
         dropped=int((~good).sum()),
+    )
+
+
+def named_by(tables: Gaze, gaze: Gaze) -> Gaze:
+    """Name the scanpaths of a cache, and number their fixations, as the tables do.
+
+    A scanpath is of the one presentation of its stimulus that has a fixation of the same onset
+    and duration for each of its own: before it was rendered others may have been left out, and
+    all of them shifted. The others stay as they are.
+    """
+    ours = _times(gaze).assign(row=np.arange(len(gaze.x)))
+    path = ours.groupby(["name", "scanpath"], sort=False).ngroup()
+    theirs = _times(tables).rename(columns={"scanpath": "theirs"}).assign(order=tables.order)
+    both = ours.assign(path=path).merge(theirs, on=["name", "onset_ms", "duration_ms"])
+    both = both.drop_duplicates(["row", "theirs"])
+    found = both.groupby(["path", "theirs"], as_index=False).size()
+    found = found[found["size"] == path.value_counts().reindex(found["path"]).to_numpy()]
+    found = found.drop_duplicates("path", keep=False)
+    both = both.merge(found[["path", "theirs"]], on=["path", "theirs"])
+    order = gaze.order.copy()
+    order[both["row"]] = both["order"]
+    trials = [gaze.trials[own] for own in ours["scanpath"][~path.duplicated()]]
+    for own, their in found[["path", "theirs"]].itertuples(index=False):
+        trials[own] = tables.trials[their]
+    return replace(gaze, trials=trials, scanpath=path.to_numpy(np.int64), order=order)
+
+
+def _times(gaze: Gaze) -> pd.DataFrame:
+    names = np.array([*gaze.names, None], object)
+    return pd.DataFrame(
+        {
+            "name": names[gaze.stimulus],
+            "scanpath": gaze.scanpath,
+            "onset_ms": gaze.onset_ms,
+            "duration_ms": gaze.duration_ms,
+        }
     )
 
 

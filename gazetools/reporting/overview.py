@@ -1,7 +1,7 @@
 """The data set at a glance: counts, distributions, and how good its recordings are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pandas as pd
 
 from gazetools.reporting.charts import Chart, histogram, main_sequence, rows_of_bars
 from gazetools.reporting.gaze import Gaze
+from gazetools.reporting.measures import Measure, measures_in
 from gazetools.reporting.sources import Sources
 from gazetools.reporting.words import counted, figure, number, shown
 
@@ -21,17 +22,6 @@ class Figure:
 
     value: str
     label: str
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A column of the quality table: its name, and how many digits it shows."""
-
-    label: str
-    column: str
-    digits: int
-    flag: str
-    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +47,7 @@ class Row:
 class QualityView:
     """The quality table as it is shown."""
 
-    headings: tuple[Heading, ...]
+    headings: tuple[Measure, ...]
     rows: tuple[Row, ...]
     left_out: int
     recordings: int
@@ -65,22 +55,6 @@ class QualityView:
     flagged_recordings: int
     flagged_trials: int
     limits: tuple[tuple[str, str], ...]
-
-
-_HEADINGS = (
-    # label, column of a QUALITY table, digits, how a flag of it begins
-    Heading("rate", "rate_hz", 1, "rate of that stated", "Hz"),
-    Heading("irregular", "irregular_pct", 1, "irregular intervals", "%"),
-    Heading("data loss", "loss_pct", 1, "data loss", "%"),
-    Heading("RMS-S2S", "rms_s2s_deg", 3, "RMS-S2S", "deg"),
-    Heading("STD", "std_deg", 3, "-", "deg"),
-    Heading("accuracy", "accuracy_deg", 2, "accuracy", "deg"),
-    Heading("disparity", "disparity_deg", 2, "disparity", "deg"),
-    Heading("on image", "on_image_pct", 1, "gaze on the image", "%"),
-    Heading("fixations", "fixations", 0, "fixations"),
-    Heading("fixation", "fixation_median_ms", 0, "median fixation", "median ms"),
-    Heading("in mask", "in_mask_pct", 1, "-", "%"),
-)
 
 
 def headline(sources: Sources, gaze: Gaze | None) -> list[Figure]:
@@ -140,7 +114,7 @@ def quality_view(sources: Sources) -> QualityView | None:
     if not sources.quality:
         return None
     rows = pd.concat([table.rows for table in sources.quality], ignore_index=True)
-    headings = tuple(h for h in _HEADINGS if rows[h.column].notna().any())
+    headings = tuple(measures_in(rows))
     is_recording, is_flagged = rows["level"] == "recording", rows["flags"] != ""
     kept = pd.concat([rows[is_recording], rows[~is_recording & is_flagged]])
     kept = pd.concat([kept, rows[~is_recording & ~is_flagged]])[:_MOST_ROWS]
@@ -159,7 +133,7 @@ def quality_view(sources: Sources) -> QualityView | None:
     )
 
 
-def _row(record: Mapping[str, Any], headings: Sequence[Heading]) -> Row:
+def _row(record: Mapping[str, Any], headings: Sequence[Measure]) -> Row:
     flags = tuple(shown(flag) for flag in record["flags"].split("; ") if flag)
     name = f"{record['subject']}, {record['recording']}"
     if record["level"] != "recording":
@@ -175,11 +149,11 @@ def _row(record: Mapping[str, Any], headings: Sequence[Heading]) -> Row:
     )
 
 
-def _cell(record: Mapping[str, Any], heading: Heading, flags: Sequence[str]) -> Cell:
+def _cell(record: Mapping[str, Any], heading: Measure, flags: Sequence[str]) -> Cell:
     value = record[heading.column]
     known = not pd.isna(value)
     text = figure(value, heading.digits) if known else ""
-    beyond = any(flag.startswith(f"{heading.flag} ") for flag in flags)
+    beyond = heading.flag != "" and any(flag.startswith(f"{heading.flag} ") for flag in flags)
     return Cell(text, f"{float(value):.9g}" if text else "", beyond)
 
 
@@ -213,7 +187,13 @@ def _amplitudes(sources: Sources, gaze: Gaze | None) -> Chart | None:
     if gaze is None:
         return None
     label = "between consecutive fixations (% of the image diagonal)"
-    return histogram(100 * gaze.amplitudes(), title, label, counted="steps", unit="%")
+    steps = gaze.amplitudes()
+    chart = histogram(100 * steps, title, label, counted="steps", unit="%")
+    unknown = int(np.isnan(steps).sum())
+    if chart is None or not unknown:
+        return chart
+    note = f"{unknown:,} steps on images of unknown proportions are left out"
+    return replace(chart, note="; ".join(filter(None, (chart.note, note))))
 
 
 def _data_loss(sources: Sources) -> Chart | None:

@@ -16,7 +16,7 @@ from gazetools.errors import OutputError
 from gazetools.files import check_output, replacing
 from gazetools.reporting.gaze import Gaze
 from gazetools.reporting.overview import charts, headline, quality_view
-from gazetools.reporting.provenance import NOT_KNOWN, origins, paragraph, reported_items
+from gazetools.reporting.provenance import NOT_KNOWN, curated, origins, paragraph, reported_items
 from gazetools.reporting.sources import Sources, open_sources
 from gazetools.reporting.spec import ReportSpec
 from gazetools.reporting.stimuli import Listed, Stimuli, level_names, order_colours
@@ -59,8 +59,8 @@ def write_report(
     Parameters
     ----------
     paths : sequence of Path
-        Fixations, saccades and quality (Parquet), at most one cache, folders of runs; they are
-        told apart by content.
+        Fixations, samples, saccades, blinks and quality (Parquet), at most one cache, folders of
+        runs; they are told apart by content.
     out : Path
     spec : ReportSpec, optional
     overwrite : bool
@@ -92,7 +92,7 @@ def build_page(
     """Make the page and tell what it shows; the same sources make the same bytes."""
     environment = _environment()
     stimuli = Stimuli(sources, spec)
-    context = _context(sources, stimuli.gaze, spec)
+    context = _context(sources, stimuli.measured(), spec)
     template = environment.get_template("report.html.j2")
     limit = int(spec.limit_mb * 1e6)
     bare = _encoded(template.render(context, cards=[], rest=[], uncounted=0, stimuli=stimuli))
@@ -126,16 +126,14 @@ def _cards(
     template = environment.get_template("card.html.j2")
     filled: list[Markup] = []
     total = min(most, len(stimuli))
-    for card in stimuli.cards() if total else ():
-        data = {"labels": [drawn.label for drawn in card.scanpaths], **card.layers}
-        markup = Markup(template.render(card=card, data=data))
+    for number, name in enumerate(stimuli.order[:total], start=1):
+        card = stimuli.card(number, name)
+        markup = Markup(template.render(card=card, data=stimuli.layers(name, card)))
         room -= len(_encoded(markup))
         if room < 0:
             break
         filled.append(markup)
         progress(len(filled), total, card.name)
-        if len(filled) == total:
-            break
     return filled
 
 
@@ -165,6 +163,7 @@ def _context(sources: Sources, gaze: Gaze | None, spec: ReportSpec) -> dict[str,
         "order": spec.order,
         "ramp": order_colours(7),
         "level_names": level_names(sources.cache),
+        "curated": curated(sources.cache),
     }
 
 

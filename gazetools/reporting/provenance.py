@@ -5,6 +5,7 @@ asks for; the review behind it, Holmqvist et al. (2022), was retracted in Novemb
 named on the page as such. What no table knows is "not known", to be filled in by hand.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gazetools.cache import Cache
 from gazetools.reporting.gaze import Gaze
 from gazetools.reporting.sources import Sources
-from gazetools.reporting.words import counted, figure, flat, number, shown
+from gazetools.reporting.words import counted, flat, number, shown
 
 NOT_KNOWN = "not known"
 _BY_HAND = (
@@ -89,10 +91,14 @@ def origins(sources: Sources) -> list[Origin]:
         ("fixations", sources.fixations),
         ("saccades", sources.saccades),
         ("quality", sources.quality),
+        ("blinks", sources.blinks),
     ):
         for table in tables:
             rows = (("rows", f"{len(table.rows):,}"), *flat(table.note))
             found.append(Origin(shown(table.path.name), kind, rows))
+    for file in sources.samples:
+        rows = (("rows", f"{file.count:,}"), *flat(file.note))
+        found.append(Origin(shown(file.path.name), "samples", rows))
     cache = sources.cache
     if cache is not None:
         about = {
@@ -112,15 +118,20 @@ def origins(sources: Sources) -> list[Origin]:
     return found
 
 
+def curated(cache: Cache | None) -> str:
+    """Say what was decided about the gaze of a cache before it was rendered; nothing if nothing."""
+    decided = cache.recipe.get("curation") if cache is not None else None
+    rows = flat(decided) if isinstance(decided, dict) else []
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in rows)
+
+
 def _formats(sources: Sources) -> str:
-    names: dict[str, str] = {}
+    found: Counter[str] = Counter()
     for summary in _summaries(sources):
         formats = summary.get("formats")
         for name, count in formats.items() if isinstance(formats, dict) else ():
-            names[str(name)] = figure(count, 0)
-    return ", ".join(
-        f"{name} ({count} files)" if count != "1" else name for name, count in names.items()
-    )
+            found[str(name)] += int(np.nan_to_num(number(count)))
+    return ", ".join(f"{name} ({counted(n, 'recording')})" for name, n in found.items())
 
 
 def _rate(sources: Sources, recordings: pd.DataFrame | None) -> str:
@@ -128,26 +139,24 @@ def _rate(sources: Sources, recordings: pd.DataFrame | None) -> str:
         stated = recordings["stated_rate_hz"].dropna()
         beside = f", stated {_span(stated)} Hz" if len(stated) else ""
         return f"{_span(recordings['rate_hz'])} Hz measured{beside}"
-    for summary in _summaries(sources):
-        rates = summary.get("rates_hz")
-        known = pd.Series([number(rate) for rate in rates] if isinstance(rates, list) else [])
-        if known.notna().any():
-            return f"{_span(known)} Hz measured"
-    return ""
+    told = [summary.get("rates_hz") for summary in _summaries(sources)]
+    rates = [number(rate) for one in told if isinstance(one, list) for rate in one]
+    known = pd.Series(rates, dtype=float).dropna()
+    return f"{_span(known)} Hz measured" if len(known) else ""
 
 
 def _screens(sources: Sources) -> str:
     names = ("width_px", "height_px", "width_mm", "height_mm", "distance_mm")
+    found: dict[str, None] = {}
     for note in sources.notes:
         told = note.get("screens")
-        screens = told if isinstance(told, list) else []
-        for screen in screens:
-            told_sizes = screen if isinstance(screen, dict) else {}
-            sizes = [number(told_sizes.get(name)) for name in names]
+        for screen in told if isinstance(told, list) else []:
+            sizes = [number(screen.get(n) if isinstance(screen, dict) else None) for n in names]
             if np.isfinite(sizes).all():
                 across, down, wide, high, far = sizes
-                return f"{across:g} x {down:g} px, {wide:g} x {high:g} mm, seen from {far:g} mm"
-    return ""
+                text = f"{across:g} x {down:g} px, {wide:g} x {high:g} mm, seen from {far:g} mm"
+                found[text] = None
+    return "; ".join(found)
 
 
 def _sizes(sources: Sources, gaze: Gaze | None) -> str:
@@ -192,13 +201,14 @@ def _precision(recordings: pd.DataFrame | None) -> str:
 def _loss(sources: Sources, recordings: pd.DataFrame | None) -> str:
     if recordings is not None and recordings["loss_pct"].notna().any():
         return f"{_middle(recordings['loss_pct'], 1)} % of the expected samples"
-    for summary in _summaries(sources):
-        samples = summary.get("samples")
-        if isinstance(samples, dict):
-            read, missing = number(samples.get("read")), number(samples.get("missing"))
-            if read > 0 and missing >= 0:
-                return f"{100 * missing / read:.1f} % of the samples read"
-    return ""
+    told = [summary.get("samples") for summary in _summaries(sources)]
+    counts = [
+        (number(samples.get("missing")), number(samples.get("read")))
+        for samples in told
+        if isinstance(samples, dict)
+    ]
+    missing, read = np.nansum(np.reshape(counts, (-1, 2)), axis=0)
+    return f"{100 * missing / read:.1f} % of the samples read" if read > 0 <= missing else ""
 
 
 def _detection(sources: Sources) -> str:
@@ -214,10 +224,11 @@ def _parameters(sources: Sources) -> str:
     names = ("events", "profile", "settings", "blink")
     specs = [note.get("spec") for note in sources.notes]
     told: list[Mapping[str, Any]] = [spec for spec in specs if isinstance(spec, dict)]
-    if not told:
-        return ""
-    rows = flat({name: told[0].get(name) for name in names})
-    return ", ".join(f"{name} {value}" for name, value in rows)
+    found: dict[str, None] = {}
+    for spec in told:
+        rows = flat({name: spec.get(name) for name in names})
+        found[", ".join(f"{name} {value}" for name, value in rows)] = None
+    return "; ".join(filter(None, found))
 
 
 def _exclusion(sources: Sources, recordings: pd.DataFrame | None) -> str:
@@ -232,11 +243,10 @@ def _exclusion(sources: Sources, recordings: pd.DataFrame | None) -> str:
 
 def _curated(sources: Sources) -> str:
     """Say what people decided, as far as the cache was rendered with it."""
-    decided = sources.cache.recipe.get("curation") if sources.cache is not None else None
-    if not isinstance(decided, dict):
+    decided = curated(sources.cache)
+    if not decided:
         return "; flags exclude nothing by themselves"
-    told = ", ".join(f"{name} {value}" for name, value in flat(decided))
-    return f"; the cache was rendered with decisions on its gaze: {told}"
+    return f"; the cache was rendered with decisions on its gaze: {decided}"
 
 
 def _maps(sources: Sources) -> str:
@@ -251,13 +261,17 @@ def _maps(sources: Sources) -> str:
 
 
 def _summaries(sources: Sources) -> list[Mapping[str, Any]]:
-    """Find what `ingest` counted: in the notes of tables, else in the recipe of the cache."""
+    """Find what `ingest` counted, each once: in the notes of tables and the recipe of the cache."""
     notes = list(sources.notes)
     if sources.cache is not None:
         ingest = sources.cache.recipe.get("ingest")
         notes += [ingest] if isinstance(ingest, dict) else []
-    found = [note.get("summary") for note in notes]
-    return [summary for summary in found if isinstance(summary, dict)]
+    found: list[Mapping[str, Any]] = []
+    for note in notes:  # tables of one ingest tell the same
+        summary = note.get("summary")
+        if isinstance(summary, dict) and summary not in found:
+            found.append(summary)
+    return found
 
 
 def _span(values: pd.Series) -> str:

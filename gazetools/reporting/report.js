@@ -130,6 +130,7 @@ let layers = {};
 let picture = null; // its SVG
 let path = null; // the scanpath that is played
 let spans = []; // of its fixations: circle, number, begin and end in ms
+let tracked = null; // what the tracker saw during it: velocity, pupil, events
 let endsAt = 0;
 let playing = 0;
 
@@ -161,19 +162,21 @@ function fillReaders() {
 function chooseReader() {
   stop();
   const paths = [...picture.querySelectorAll(".path")];
-  paths.forEach((one, index) =>
-    one.classList.toggle("off", index !== Number(find("stage-reader").value || 0)));
+  const chosen = Number(find("stage-reader").value || 0);
+  paths.forEach((one, index) => one.classList.toggle("off", index !== chosen));
   path = paths.find((one) => !one.classList.contains("off")) ?? null;
   for (const text of picture.querySelectorAll(".path text")) text.remove();
   spans = path ? [...path.querySelectorAll("circle")].map(withNumber) : [];
-  const first = Math.min(...spans.map((span) => span.begin), Infinity);
+  tracked = layers.timelines?.[chosen] ?? null;
+  // with samples time is that of the trial, else it begins with the first fixation
+  const first = tracked ? tracked.span[0] : Math.min(...spans.map((span) => span.begin), Infinity);
   for (const span of spans) {
     span.begin -= first;
     span.end -= first;
   }
-  endsAt = Math.max(...spans.map((span) => span.end), 1);
+  endsAt = Math.max(...spans.map((span) => span.end), tracked ? tracked.span[1] - first : 1, 1);
   find("stage-time").max = endsAt;
-  drawStrip();
+  drawTimeline();
   showTime(endsAt);
   toggleLayers();
 }
@@ -198,19 +201,10 @@ function showTime(time) {
   }
   const line = path?.querySelector("path");
   if (line) line.setAttribute("d", "M" + done.map((span) => `${span.x} ${span.y}`).join("L"));
-  find("stage-strip").querySelector(".cursor")?.setAttribute("d", `M${(1000 * time) / endsAt} 0v34`);
   const seconds = (ms) => (ms / 1000).toFixed(2);
   find("stage-clock").textContent =
     `${seconds(time)} of ${seconds(endsAt)} s, fixation ${done.length} of ${spans.length}`;
-}
-
-function drawStrip() {
-  const at = (time) => (1000 * time) / endsAt;
-  const blocks = spans.map((span) => svgElement("rect", {
-    x: at(span.begin), y: 5, height: 24, fill: span.circle.getAttribute("fill"),
-    width: Math.max(1, at(span.end - span.begin) - 1),
-  }));
-  find("stage-strip").replaceChildren(...blocks, svgElement("path", { class: "cursor" }));
+  placeCursor(time);
 }
 
 function play() {
@@ -233,6 +227,267 @@ function stop() {
   find("stage-play").textContent = "Play";
   find("stage-play").setAttribute("aria-pressed", "false");
 }
+
+// ---------------------------------------------------------------- timeline
+
+const LABELS_PX = 118; // what rows are called, left of them
+const RIGHT_PX = 10;
+const AXIS_PX = 22;
+const ROW_PX = { velocity: 54, pupil: 38, bars: 13, gap: 6 };
+const EVENTS = ["", "fixation", "saccade", "unclassified"];
+const NOTHING = 255; // in a column without any value
+const STEPS = 254;
+const BAR_LABEL_PX = 15; // that a number needs to be read
+
+let rows = []; // of the timeline: what each shows, and where
+let signals = []; // of the timeline that is drawn: how each column is read
+
+const chart = () => find("stage-chart");
+const chartWidth = () => chart().clientWidth;
+const timeToX = (time) =>
+  LABELS_PX + ((chartWidth() - LABELS_PX - RIGHT_PX) * Math.min(Math.max(time, 0), endsAt)) / endsAt;
+
+function bytes(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
+
+// one path for all columns of a signal: the band between the lowest and the highest of each
+function band(lowest, highest, count, x, y) {
+  let path = "";
+  for (let column = 0; column < count; column += 1) {
+    if (lowest[column] === NOTHING) continue;
+    const [upper, lower] = [[], []];
+    for (; column < count && lowest[column] !== NOTHING; column += 1) {
+      upper.push(`${x(column).toFixed(1)} ${y(highest[column]).toFixed(1)}`);
+      lower.push(`${x(column).toFixed(1)} ${y(lowest[column]).toFixed(1)}`);
+    }
+    path += `M${upper.join("L")}L${lower.reverse().join("L")}Z`;
+  }
+  return path;
+}
+
+const rounded = (value) => (value >= 100 ? value.toFixed(0) : value.toPrecision(3).replace(/\.0+$/, ""));
+
+function drawTimeline() {
+  find("stage-timeline").hidden = !spans.length;
+  rows = [];
+  signals = [];
+  if (!chartWidth() || !spans.length) return;
+  const parts = [];
+  let top = 2;
+  const row = (name, height, label) => {
+    rows.push({ name, top, height });
+    label.forEach((text, line) => parts.push(written(0, top + 11 + 14 * line, text, line ? "unit" : "")));
+    top += height + ROW_PX.gap;
+    return rows.at(-1);
+  };
+  const offset = tracked ? tracked.span[0] : 0;
+  if (tracked) {
+    const { velocity, pupils } = tracked;
+    if (velocity) parts.push(...drawVelocity(row("velocity", ROW_PX.velocity, ["velocity", velocity.unit])));
+    if (pupils.length) parts.push(...drawPupils(row("pupil", ROW_PX.pupil, ["pupil", pupils[0].unit])));
+  }
+  parts.push(...drawFixations(row("scanpath", ROW_PX.bars + 3, ["scanpath"])));
+  for (const one of tracked?.rows ?? []) {
+    const { top: at, height } = row(one.name, ROW_PX.bars, [one.name]);
+    for (const [code, begin, end] of one.bars)
+      parts.push(bar(EVENTS[code], begin - offset, end - offset, at, height));
+  }
+  if (tracked && (tracked.lost.length || tracked.blinks.length)) {
+    const { top: at, height } = row("lost", ROW_PX.bars, ["gaze lost"]);
+    for (const [begin, end] of tracked.lost)
+      parts.push(bar("lost", begin - offset, end - offset, at, height));
+    for (const [begin, end] of tracked.blinks)
+      parts.push(bar("blink", begin - offset, end - offset, at, height));
+  }
+  const bottom = top - ROW_PX.gap + 2;
+  const shades = (tracked?.lost ?? []).map(([begin, end]) =>
+    shade(begin - offset, end - offset, rows[0].top, bottom));
+  const svg = chart();
+  svg.setAttribute("viewBox", `0 0 ${chartWidth()} ${bottom + AXIS_PX}`);
+  svg.setAttribute("height", bottom + AXIS_PX);
+  svg.setAttribute("aria-label", described());
+  svg.replaceChildren(
+    ...shades, ...drawAxis(bottom), ...parts, svgElement("path", { class: "cursor", "data-bottom": bottom }));
+  describeKeys();
+  placeCursor(Number(find("stage-time").value));
+}
+
+function written(x, y, text, kind, anchor = "start") {
+  const element = svgElement("text", { x, y, class: kind, "text-anchor": anchor });
+  element.textContent = text;
+  return element;
+}
+
+function titled(element, text) {
+  element.append(svgElement("title", {}));
+  element.lastChild.textContent = text;
+  return element;
+}
+
+function bar(kind, begin, end, y, height) {
+  const x = timeToX(begin);
+  const width = Math.max(1, timeToX(end) - x);
+  return titled(
+    svgElement("rect", { class: `event ${kind}`, x, y, width, height }),
+    `${kind === "lost" ? "gaze lost" : kind}: ${end - begin} ms, from ${begin} ms`);
+}
+
+function shade(begin, end, top, bottom) {
+  const x = timeToX(begin);
+  return svgElement("rect", {
+    class: "shade", x, y: top, width: Math.max(1, timeToX(end) - x), height: bottom - top,
+  });
+}
+
+function drawAxis(bottom) {
+  const room = (chartWidth() - LABELS_PX - RIGHT_PX) / 80;
+  const rough = endsAt / Math.max(2, Math.min(10, room));
+  const decade = 10 ** Math.floor(Math.log10(rough));
+  const step = Math.max(1, [1, 2, 5, 10].find((one) => one * decade >= rough) * decade);
+  const parts = [written(0, bottom + 16, "time", "")];
+  for (let time = 0; time <= endsAt; time += step) {
+    const x = timeToX(time);
+    const last = time + step > endsAt;
+    parts.push(svgElement("path", { class: "tick", d: `M${x} 0V${bottom + 4}` }));
+    const text = time.toLocaleString("en") + (last ? " ms" : "");
+    parts.push(written(x, bottom + 16, text, "unit", x > chartWidth() - 50 ? "end" : "middle"));
+  }
+  return parts;
+}
+
+function drawSignal(row, traces, bend) {
+  const { columns, span } = tracked;
+  const lasts = span[1] - span[0];
+  const x = (column) => timeToX(((column + 0.5) * lasts) / columns);
+  const y = (step) => row.top + row.height * (1 - step / STEPS);
+  return traces.map((trace, number) => {
+    const [lowest, highest] = [bytes(trace.lowest), bytes(trace.highest)];
+    const value = (step) => bend(trace.low + (step / STEPS) * (trace.high - trace.low));
+    const name = row.name === trace.name ? row.name : `${row.name} ${trace.name}`;
+    signals.push({ name, unit: trace.unit, lowest, highest, value });
+    return svgElement("path", {
+      class: `signal ${row.name} trace${number}`, d: band(lowest, highest, columns, x, y),
+    });
+  });
+}
+
+function drawVelocity(row) {
+  const { velocity, threshold } = tracked;
+  const top = velocity.high ** 2;
+  const at = (value) => row.top + row.height * (1 - Math.sqrt(value / top));
+  const marks = [written(LABELS_PX - 8, row.top + 10, rounded(top), "unit", "end")];
+  const lines = drawSignal(row, [velocity], (root) => root ** 2);
+  if (threshold && velocity.unit === "deg/s" && threshold < top) {
+    const y = at(threshold);
+    marks.push(written(LABELS_PX - 8, y + 4, rounded(threshold), "unit", "end"));
+    const line = svgElement("path", { class: "threshold", d: `M${LABELS_PX} ${y}H${chartWidth() - RIGHT_PX}` });
+    marks.push(titled(line, `${threshold} deg/s: faster is a saccade`));
+  }
+  return [...lines, ...marks];
+}
+
+function drawPupils(row) {
+  const [first] = tracked.pupils;
+  return [
+    ...drawSignal(row, tracked.pupils, (value) => value),
+    written(LABELS_PX - 8, row.top + 10, rounded(first.high), "unit", "end"),
+    written(LABELS_PX - 8, row.top + row.height, rounded(first.low), "unit", "end"),
+  ];
+}
+
+function drawFixations(row) {
+  return spans.flatMap((span) => {
+    const [x, end] = [timeToX(span.begin), timeToX(span.end)];
+    const fill = span.circle.getAttribute("fill");
+    const width = Math.max(1, end - x - 1);
+    const { top: y, height } = row;
+    const block = titled(
+      svgElement("rect", { x, y, width, height, fill, rx: 2 }),
+      `fixation ${span.circle.dataset.n}: ${span.end - span.begin} ms, from ${span.begin} ms`);
+    if (width < BAR_LABEL_PX) return [block];
+    return [block, written(x + width / 2, y + height - 5, span.circle.dataset.n, "count", "middle")];
+  });
+}
+
+function described() {
+  const counted = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
+  const told = [`Timeline: ${counted(spans.length, "fixation")} in ${(endsAt / 1000).toFixed(2)} s`];
+  if (tracked?.velocity) {
+    const { high, unit } = tracked.velocity;
+    told.push(`velocity up to ${rounded(high ** 2)} ${unit}`);
+  }
+  for (const { name, low, high, unit } of tracked?.pupils ?? [])
+    told.push(`pupil of the ${name} eye between ${rounded(low)} and ${rounded(high)} ${unit}`);
+  if (tracked)
+    told.push(`${counted(tracked.lost.length, "gap")} without gaze`, counted(tracked.blinks.length, "blink"));
+  return told.join("; ");
+}
+
+function describeKeys() {
+  for (const key of find("stage-keys").children) {
+    const kind = key.dataset.key;
+    key.hidden = !chart().querySelector(`.event.${kind}`);
+  }
+  const told = [];
+  const { velocity, threshold, pupils, rows: listed } = tracked ?? { rows: [] };
+  if (velocity) told.push("the axis of velocity is a square root");
+  if (velocity?.unit === "px/s")
+    told.push("it is in px/s, for neither eye positions nor a single screen are told");
+  if (velocity?.unit === "deg/s" && threshold)
+    told.push(`dashed: ${threshold} deg/s, from which the detector sees a saccade`);
+  if (pupils?.length > 1) told.push("pupil: left strong, right faint");
+  for (const { name, left_out } of listed)
+    if (left_out) told.push(`${left_out.toLocaleString("en")} of the shortest events (${name}) are not drawn`);
+  const text = told.join("; ");
+  find("stage-timeline-note").textContent = text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+}
+
+function placeCursor(time) {
+  const cursor = chart().querySelector(".cursor");
+  cursor?.setAttribute("d", `M${timeToX(time)} 0V${cursor.dataset.bottom}`);
+  find("stage-reading").textContent = tracked ? reading(time) : "";
+}
+
+// what the signals and both rows of events say at a time
+function reading(time) {
+  const { span, columns } = tracked;
+  const share = time / Math.max(1, span[1] - span[0]);
+  const column = Math.min(columns - 1, Math.floor(share * columns));
+  const told = [];
+  for (const signal of signals) {
+    if (signal.lowest[column] === NOTHING) continue;
+    const [low, high] = [signal.lowest, signal.highest].map((of) => rounded(signal.value(of[column])));
+    told.push(`${signal.name} ${low === high ? low : `${low} to ${high}`} ${signal.unit}`);
+  }
+  const now = Math.min(time + span[0], span[1] - 1); // the end is that of the last sample
+  const during = ([begin, end]) => begin <= now && now < end;
+  const seen = tracked.rows.map(({ name, bars }) => {
+    const found = bars.find(([, begin, end]) => during([begin, end]));
+    return [name, found ? EVENTS[found[0]] : "nothing"];
+  });
+  if (tracked.blinks.some(during)) told.push("blink");
+  else if (tracked.lost.some(during)) told.push("gaze lost");
+  else if (new Set(seen.map(([, event]) => event)).size === 1) told.push(seen[0][1]);
+  else told.push(...seen.map(([name, event]) => `${name}: ${event}`));
+  return told.join(" · ");
+}
+
+function seek(event) {
+  if (event.type === "pointermove" && !event.buttons) return;
+  const box = chart().getBoundingClientRect();
+  const share = (event.clientX - box.left - LABELS_PX) / (box.width - LABELS_PX - RIGHT_PX);
+  stop();
+  showTime(endsAt * Math.min(1, Math.max(0, share)));
+}
+chart().addEventListener("pointerdown", (event) => {
+  chart().setPointerCapture(event.pointerId);
+  seek(event);
+});
+chart().addEventListener("pointermove", seek);
+new ResizeObserver(drawTimeline).observe(chart());
+
+// ---------------------------------------------------------------- layers
 
 // maps and outlines lie between the picture and the scanpath
 function drawLayers() {
@@ -320,15 +575,6 @@ find("stage-time").addEventListener("input", (event) => {
 });
 for (const id of ["map", "opacity", "pseudo", "reference", "path", "numbers"])
   find(`stage-${id}`).addEventListener("input", toggleLayers);
-
-function seek(event) {
-  if (event.type === "pointermove" && !event.buttons) return;
-  const box = find("stage-strip").getBoundingClientRect();
-  stop();
-  showTime(endsAt * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)));
-}
-find("stage-strip").addEventListener("pointerdown", seek);
-find("stage-strip").addEventListener("pointermove", seek);
 
 stage.addEventListener("close", () => {
   stop();

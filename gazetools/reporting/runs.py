@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gazetools.errors import FormatError
+from gazetools.images import UInt8
 
 CONFIG = "config.json"
 _FORMAT = "gradtrack-run"
@@ -37,6 +40,8 @@ class Evaluation:
     figures : mapping of str to ndarray, shape (n,)
         Columns of the table; NaN where there is no number.
     gallery : Path or None
+    attention : Path or None
+        See :func:`read_attention`.
     """
 
     name: str
@@ -44,6 +49,30 @@ class Evaluation:
     images: list[str]
     figures: Mapping[str, Floats]
     gallery: Path | None
+    attention: Path | None
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Images with what each stage of a network attended to, and the map that it learned from.
+
+    Attributes
+    ----------
+    names : list of str
+    sizes : list of (width, height)
+        Of the original images.
+    levels : list of int
+        Track level of each stage, the coarsest first.
+    images : ndarray of uint8, shape (n, h, w, 3)
+    attention, maps : ndarray of uint8, shape (n, s, h, w)
+    """
+
+    names: list[str]
+    sizes: list[tuple[int, int]]
+    levels: list[int]
+    images: UInt8
+    attention: UInt8
+    maps: UInt8
 
 
 @dataclass(frozen=True)
@@ -73,6 +102,12 @@ class Run:
         """Last two parts of its path, which tell runs apart where seeds are folders."""
         return "/".join(self.path.resolve().parts[-2:])
 
+    @property
+    def iteration(self) -> Floats:
+        """Of each row of `metrics`; counted where no column tells it."""
+        rows = max(map(len, self.metrics.values()), default=0)
+        return self.metrics.get("iteration", np.arange(1.0, rows + 1))
+
     def part(self, name: str) -> Mapping[str, Any]:
         """Return a part of the config that should be a JSON object; empty if it is none."""
         found = self.config.get(name)
@@ -87,6 +122,10 @@ def read_run(folder: Path) -> Run:
     FormatError
         A file cannot be read, or is not what its name promises.
     """
+    if not (folder / CONFIG).is_file():
+        raise FormatError(
+            f"{folder / CONFIG}: no such file; name a run folder, which gradtrack-train writes"
+        )
     config = _json(folder / CONFIG)
     if config.get("format") != _FORMAT:
         raise FormatError(f"{folder / CONFIG}: is not of a {_FORMAT}; name another folder")
@@ -107,13 +146,52 @@ def _evaluation(table: Path) -> Evaluation:
     if "name" not in columns:
         raise FormatError(f"{table}: has no column 'name'; `gradtrack-evaluate` writes it")
     names = columns.pop("name")
-    summary, gallery = table.with_suffix(".json"), table.with_suffix(".png")
+    summary, gallery, attention = (table.with_suffix(f".{s}") for s in ("json", "png", "npz"))
     return Evaluation(
         name=table.stem,
         summary=_json(summary) if summary.is_file() else {},
         images=names,
         figures=_numbers(columns),
         gallery=gallery if gallery.is_file() else None,
+        attention=attention if attention.is_file() else None,
+    )
+
+
+def read_attention(path: Path) -> Attention:
+    """Read the attention that an evaluation found.
+
+    Raises
+    ------
+    FormatError
+        The file is damaged, too large, or its arrays do not go together.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+                raise FormatError(f"{path}: holds more than {_MOST_BYTES:,} bytes; it is altered")
+        with np.load(path, allow_pickle=False) as arrays:
+            names, sizes, levels = (arrays[name].tolist() for name in ("names", "sizes", "levels"))
+            images, attention, maps = (arrays[name] for name in ("images", "attention", "maps"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise FormatError(f"{path}: cannot be read ({error}); evaluate the run again") from error
+    n, height, width = images.shape[:3] if images.ndim == 4 else (0, 0, 0)
+    fits = (
+        min(n, height, width) > 0
+        and images.shape[3] == 3
+        and attention.shape == maps.shape == (n, len(levels), height, width)
+        and {images.dtype, attention.dtype, maps.dtype} == {np.dtype(np.uint8)}
+        and (len(names), np.shape(sizes)) == (n, (n, 2))
+        and np.min(sizes) > 0
+    )
+    if not fits:
+        raise FormatError(f"{path}: its arrays do not go together; evaluate the run again")
+    return Attention(
+        [str(name) for name in names],
+        [(int(across), int(down)) for across, down in sizes],
+        [int(level) for level in levels],
+        images,
+        attention,
+        maps,
     )
 
 

@@ -12,20 +12,24 @@ from gazetools.cache import Cache, open_cache
 from gazetools.cache.sharded import MANIFEST
 from gazetools.errors import FormatError, SchemaError
 from gazetools.reporting.runs import CONFIG, Run, read_run
+from gazetools.reporting.samples import SampleFile
 from gazetools.tables import (
+    BLINKS,
     FIXATIONS,
     QUALITY,
     SACCADES,
+    SAMPLES,
     Schema,
     describe_table,
     read_table,
     validate_fixations,
 )
 
+_TABLES = (FIXATIONS, SACCADES, QUALITY, BLINKS)
 _HDF5, _PARQUET = b"\x89HDF", b"PAR1"
 _EXPECTED = (
-    "fixations, saccades or quality (Parquet), a cache (maps.h5, or its folder of shards), or the "
-    "folder of a run"
+    "fixations, samples, saccades, blinks or quality (Parquet), a cache (maps.h5, or its folder of "
+    "shards), or the folder of a run"
 )
 
 
@@ -40,18 +44,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Sources:
-    """Everything that one report is made of; the cache stays open as long as it is used."""
+    """Everything that one report is made of; the cache stays open as long as it is used.
+
+    Samples are read when they are drawn.
+    """
 
     fixations: tuple[Table, ...] = ()
     saccades: tuple[Table, ...] = ()
     quality: tuple[Table, ...] = ()
+    blinks: tuple[Table, ...] = ()
+    samples: tuple[SampleFile, ...] = ()
     cache: Cache | None = None
     runs: tuple[Run, ...] = ()
 
     @property
     def notes(self) -> list[Mapping[str, Any]]:
         """Provenance of all tables, those of fixations first."""
-        return [table.note for table in (*self.fixations, *self.saccades, *self.quality)]
+        tables = (*self.fixations, *self.saccades, *self.quality, *self.blinks)
+        return [table.note for table in tables] + [file.note for file in self.samples]
 
 
 @contextmanager
@@ -68,26 +78,37 @@ def open_sources(paths: Sequence[Path]) -> Iterator[Sources]:
     if not paths:
         raise FormatError(f"nothing is given; name {_EXPECTED}")
     kinds = [_kind(path) for path in paths]
-    caches = [path for path, kind in zip(paths, kinds, strict=True) if kind == "cache"]
+    of_kind = {kind: [p for p, k in zip(paths, kinds, strict=True) if k == kind] for kind in kinds}
+    caches = of_kind.get("cache", [])
     if len(caches) > 1:
         raise FormatError(
             f"{caches[1]}: is a second cache beside {caches[0]}; a report shows one, make two"
         )
-    fixations, saccades, quality = (
-        tuple(
-            _read(path, schema)
-            for path, kind in zip(paths, kinds, strict=True)
-            if kind == schema.name
-        )
-        for schema in (FIXATIONS, SACCADES, QUALITY)
+    fixations, saccades, quality, blinks = (
+        tuple(_read(path, schema) for path in of_kind.get(schema.name, ())) for schema in _TABLES
     )
-    runs = tuple(read_run(p) for p, kind in zip(paths, kinds, strict=True) if kind == "run")
-    sources = Sources(fixations, saccades, quality, runs=runs)
+    sources = Sources(
+        fixations,
+        saccades,
+        quality,
+        blinks,
+        samples=tuple(SampleFile(path) for path in of_kind.get(SAMPLES.name, ())),
+        runs=tuple(read_run(path) for path in of_kind.get("run", ())),
+    )
+    _check_samples(sources)
     if not caches:
         yield sources
         return
     with open_cache(caches[0]) as cache:
         yield replace(sources, cache=cache)
+
+
+def _check_samples(sources: Sources) -> None:
+    if sources.samples and not sources.fixations:
+        raise FormatError(
+            f"{sources.samples[0].path}: samples are drawn beside the fixations of their trials; "
+            "name fixations.parquet, too"
+        )
 
 
 def _kind(path: Path) -> str:
@@ -117,19 +138,18 @@ def _kind_of_folder(path: Path) -> str:
 
 def _kind_of_table(path: Path) -> str:
     told, columns = describe_table(path)
-    known = {schema.name for schema in (FIXATIONS, SACCADES, QUALITY)}
-    if told in known:
+    if told in {schema.name for schema in (*_TABLES, SAMPLES)}:
         return str(told)
     if told is None:  # another program's: by the columns that only one kind has
         for column, kind in (
+            ("tracker_time_us", SAMPLES.name),
             ("peak_velocity_deg_s", SACCADES.name),
             ("flags", QUALITY.name),
             ("duration_ms", FIXATIONS.name),
         ):
             if column in columns:
                 return kind
-    remedy = "; `gazetools check` measures it" if told == "samples" else ""
-    raise FormatError(f"{path}: holds {told or 'unknown'} rows; expected {_EXPECTED}{remedy}")
+    raise FormatError(f"{path}: holds {told or 'unknown'} rows; expected {_EXPECTED}")
 
 
 def _read(path: Path, schema: Schema) -> Table:

@@ -1,7 +1,8 @@
 """Stimuli as cards: the picture with its scanpaths, and the layers that lie over it."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,22 @@ from gazetools.cache import Cache
 from gazetools.errors import ConfigError, FormatError
 from gazetools.images import list_images, read_image
 from gazetools.masks import FOREGROUND
-from gazetools.reporting.gaze import Gaze, Scanpath, gaze_of_cache, gaze_of_tables
+from gazetools.reporting.gaze import (
+    Gaze,
+    Scanpath,
+    Size,
+    gaze_of_cache,
+    gaze_of_tables,
+    named_by,
+)
 from gazetools.reporting.pictures import fitted, outline, webp_url
 from gazetools.reporting.runs import Run
+from gazetools.reporting.samples import TrialKey, samples_of
 from gazetools.reporting.sources import Sources
 from gazetools.reporting.spec import ReportSpec, key_of
+from gazetools.reporting.timelines import Telling, timeline_of
 from gazetools.reporting.words import shown
+from gazetools.tables import BLINKS
 from gazetools.tracks import TrackSpec
 
 _VIEW = 1000.0
@@ -26,6 +37,7 @@ _RADIUS = 20.0
 _RADII = (7.0, 70.0)
 _MOST_FIXATIONS = 500
 _MOST_SCANPATHS = 12
+_MOST_MEASURED = 1000
 _MAP_PX, _MAP_QUALITY, _PICTURE_QUALITY = 128, 55, 72
 _UNKNOWN_SIZE = (4.0, 3.0)
 _ORDER_COLOURS = np.array(
@@ -60,7 +72,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Card:
-    """What the page shows of one stimulus; `layers` is for its script."""
+    """What the page shows of one stimulus."""
 
     number: int
     name: str
@@ -75,7 +87,6 @@ class Card:
     predicted_dice: float | None = None
     flags: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    layers: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,9 +109,11 @@ class Stimuli:
     """
 
     def __init__(self, sources: Sources, spec: ReportSpec) -> None:
-        self._spec, self._cache = spec, sources.cache
+        self._spec, self._sources, self._cache = spec, sources, sources.cache
         self._of_tables = gaze_of_tables(sources.fixations) if sources.fixations else None
         self._of_cache = gaze_of_cache(sources.cache) if sources.cache else None
+        if self._of_tables is not None and self._of_cache is not None:
+            self._of_cache = named_by(self._of_tables, self._of_cache)
         self.gaze = self._of_tables or self._of_cache
         self._places = self._find()
         self._flags = _flags_by_stimulus(sources)
@@ -122,10 +135,15 @@ class Stimuli:
         gaze, position = self._places[name]
         return Listed(shown(name), int(gaze.counts[position]))
 
-    def cards(self) -> Iterator[Card]:
-        """Make one card after the other, in order."""
-        for number, name in enumerate(self.order, start=1):
-            yield self._card(number, name)
+    def measured(self) -> Gaze | None:
+        """Return the gaze with the proportions that only images tell, of so many stimuli."""
+        if self.gaze is None:
+            return None
+        known = zip(self.gaze.names, self.gaze.sizes, strict=True)
+        left = iter(range(_MOST_MEASURED))
+        return replace(
+            self.gaze, sizes=[size or self._size_of_image(name, left) for name, size in known]
+        )
 
     def _find(self) -> dict[str, tuple[Gaze, int]]:
         """Where the fixations of each stimulus are: in the cache, else in the tables."""
@@ -170,7 +188,8 @@ class Stimuli:
         gaze, position = self._places[name]
         return position if gaze is self._of_cache else None
 
-    def _card(self, number: int, name: str) -> Card:
+    def card(self, number: int, name: str) -> Card:
+        """Make the card of a stimulus, which has that number on the page."""
         gaze, position = self._places[name]
         index = self._item(name)
         remarks: list[str] = []
@@ -204,8 +223,52 @@ class Stimuli:
             predicted_dice=self._dice.get(name),
             flags=tuple(self._flags.get(name, ())),
             remarks=tuple(remarks),
-            layers={} if cache is None or index is None else _layers(cache, index, view),
         )
+
+    def layers(self, name: str, card: Card) -> dict[str, Any]:
+        """Make what the page's script lays over a card, and what it draws over time."""
+        gaze, position = self._places[name]
+        index = self._item(name)
+        drawn = gaze.of(position)[: len(card.scanpaths)]
+        found = {"labels": [path.label for path in card.scanpaths], **self._timelines(drawn)}
+        if self._cache is not None and index is not None:
+            found |= _layers(self._cache, index, card.view)
+        return found
+
+    def _size_of_image(self, name: str, left: Iterator[int]) -> Size | None:
+        index = self._item(name)
+        if self._of_cache is not None and index is not None:
+            return self._of_cache.sizes[index]
+        if name not in self._images or next(left, None) is None:
+            return None
+        image = _readable(self._images[name], [])
+        return None if image is None else (float(image.shape[1]), float(image.shape[0]))
+
+    def _timelines(self, scanpaths: list[Scanpath]) -> dict[str, Any]:
+        """Tell what the tracker saw during each scanpath; nothing without any samples."""
+        found = [self._timeline(path.trial) for path in scanpaths]
+        return {"timelines": found} if any(found) else {}
+
+    def _timeline(self, trial: TrialKey | None) -> dict[str, Any] | None:
+        if trial is None or not self._sources.samples:
+            return None
+        found = samples_of(self._sources.samples, trial)
+        if found is None:
+            return None
+        samples, file = found
+        blinks = self._blinks.get(trial, BLINKS.empty()) if self._sources.blinks else None
+        return asdict(timeline_of(samples, self._telling[file.path], blinks))
+
+    @cached_property
+    def _telling(self) -> dict[Path, Telling]:
+        by = {str(name) for t in self._sources.fixations for name in t.rows["source"].unique()}
+        return {file.path: Telling.of(file.note, by) for file in self._sources.samples}
+
+    @cached_property
+    def _blinks(self) -> dict[TrialKey, pd.DataFrame]:
+        rows = pd.concat([table.rows for table in self._sources.blinks])
+        parts = rows.groupby(["subject", "recording", "trial"])
+        return {TrialKey(*who): part for who, part in parts}
 
     def _picture(
         self, name: str, index: int | None, remarks: list[str]

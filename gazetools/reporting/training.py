@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from gazetools.errors import FormatError
 from gazetools.images import read_image
 from gazetools.reporting.charts import Chart, against, curves, histogram
 from gazetools.reporting.pictures import fitted, webp_url
-from gazetools.reporting.runs import Evaluation, Run
+from gazetools.reporting.runs import Attention, Evaluation, Run, read_attention
 from gazetools.reporting.sources import Sources
 from gazetools.reporting.words import figure, flat, number, shown
 
@@ -19,6 +20,8 @@ _MOST_SERIES = 8
 _MOST_IMAGES = 500
 _GALLERY_PX, _GALLERY_QUALITY = 1500, 70
 _GALLERIES_BYTES = 3_000_000
+_MOST_ATTENDED, _ATTENTION_PX = 8, 112
+_PICTURE_QUALITY, _MAP_QUALITY = 70, 55
 _MOST_PX = 16_000  # of a side; WebP holds 16,383
 _MARKED = ("best_score", "best_iteration")
 _MEASURES = (
@@ -42,6 +45,16 @@ class RunView:
 
 
 @dataclass(frozen=True)
+class Attended:
+    """An image as a data URL; for each stage its level, its attention and the level's map."""
+
+    name: str
+    view: tuple[int, int]
+    picture: str
+    stages: tuple[tuple[int, str, str], ...]
+
+
+@dataclass(frozen=True)
 class EvaluationView:
     """How a checkpoint did: summary, charts, images with the worst first, and their gallery."""
 
@@ -54,7 +67,8 @@ class EvaluationView:
     left_out: int
     charts: tuple[Chart, ...]
     gallery: str
-    remark: str
+    attended: tuple[Attended, ...]
+    remarks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ def _curves(runs: Sequence[Run]) -> list[Chart]:
     found = []
     for name in columns[:_MOST_CURVES]:
         series = [
-            (shown(run.name), _iterations(run, name), run.metrics[name])
+            (shown(run.name), run.iteration, run.metrics[name])
             if name in run.metrics
             else (shown(run.name), np.empty(0), np.empty(0))
             for run in runs[:_MOST_SERIES]
@@ -147,17 +161,13 @@ def _curves(runs: Sequence[Run]) -> list[Chart]:
     return [chart for chart in found if chart is not None]
 
 
-def _iterations(run: Run, name: str) -> Any:
-    rows = np.arange(1, len(run.metrics[name]) + 1, dtype=np.float64)
-    return run.metrics.get("iteration", rows)
-
-
 def _evaluation(run: Run, evaluation: Evaluation, left: list[int]) -> EvaluationView:
     figures = evaluation.figures
     dice = figures.get("dice", np.full(len(evaluation.images), np.nan))
     columns = [measure for measure in _MEASURES if measure[0] in figures]
     worst_first = np.argsort(np.where(np.isfinite(dice), dice, 2), kind="stable").tolist()
-    gallery, remark = _gallery(evaluation, left)
+    gallery, *remarks = _gallery(evaluation, left)
+    attended, remark = _attended(evaluation, left)
     return EvaluationView(
         run=shown(run.name),
         name=shown(evaluation.name.replace("_", " ")),
@@ -174,7 +184,8 @@ def _evaluation(run: Run, evaluation: Evaluation, left: list[int]) -> Evaluation
         left_out=max(0, len(worst_first) - _MOST_IMAGES),
         charts=_charts(figures),
         gallery=gallery,
-        remark=remark,
+        attended=attended,
+        remarks=tuple(text for text in (*remarks, remark) if text),
     )
 
 
@@ -199,6 +210,41 @@ def _summary(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple(row for row in rows if row[1])
 
 
+def _attended(evaluation: Evaluation, left: list[int]) -> tuple[tuple[Attended, ...], str]:
+    """Return some images with attention and maps, and why there are none; `left` as below."""
+    if evaluation.attention is None:
+        return (), ""
+    try:
+        found = read_attention(evaluation.attention)
+    except FormatError as error:
+        return (), _named(error, evaluation.attention)
+    made = [_attended_image(found, number) for number in range(len(found.names))][:_MOST_ATTENDED]
+    needed = sum(len(one.picture) + sum(len(a) + len(b) for _, a, b in one.stages) for one in made)
+    if needed > left[0]:
+        return (), f"{shown(evaluation.attention.name)} is left out: the page would be too large"
+    left[0] -= needed
+    return tuple(made), ""
+
+
+def _attended_image(found: Attention, number: int) -> Attended:
+    across, down = found.sizes[number]
+    view = tuple(max(1, round(100 * side / max(across, down))) for side in (across, down))
+    stages = zip(found.levels, found.attention[number], found.maps[number], strict=True)
+    return Attended(
+        shown(found.names[number]),
+        (view[0], view[1]),
+        webp_url(fitted(found.images[number], _ATTENTION_PX), _PICTURE_QUALITY),
+        tuple(
+            (
+                level,
+                webp_url(fitted(attention, _ATTENTION_PX), _MAP_QUALITY),
+                webp_url(fitted(wanted, _ATTENTION_PX), _MAP_QUALITY),
+            )
+            for level, attention, wanted in stages
+        ),
+    )
+
+
 def _gallery(evaluation: Evaluation, left: list[int]) -> tuple[str, str]:
     """Return the gallery as a data URL, and why there is none; `left` bytes are for all."""
     if evaluation.gallery is None:
@@ -206,8 +252,7 @@ def _gallery(evaluation: Evaluation, left: list[int]) -> tuple[str, str]:
     try:
         image = read_image(evaluation.gallery)
     except FormatError as error:
-        told = str(error).replace(str(evaluation.gallery), evaluation.gallery.name)
-        return "", shown(told, 300)
+        return "", _named(error, evaluation.gallery)
     height, width = image.shape[:2]
     longer = min(_MOST_PX, max(_GALLERY_PX, _GALLERY_PX * height // width))
     url = webp_url(fitted(image, longer), _GALLERY_QUALITY)
@@ -215,3 +260,8 @@ def _gallery(evaluation: Evaluation, left: list[int]) -> tuple[str, str]:
         return "", f"{shown(evaluation.gallery.name)} is left out: the page would be too large"
     left[0] -= len(url)
     return url, ""
+
+
+def _named(error: FormatError, path: Path) -> str:
+    """Say what is wrong with a file; where it lay is nobody's business."""
+    return shown(str(error).replace(str(path), path.name), 300)

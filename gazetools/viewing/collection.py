@@ -1,6 +1,5 @@
 """Stimuli and trials by number, each read when it is asked for."""
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -88,9 +87,7 @@ class Collection:
 
     def card(self, number: int) -> Card:
         """Read what is shown of a stimulus, as the report does."""
-        one = copy.copy(self._stimuli)
-        one.order = [self.names[number - 1]]
-        return replace(next(one.cards()), number=number)
+        return self._stimuli.card(number, self.names[number - 1])
 
     def rows(self, number: int) -> Ints:
         """Rows of the table that are about a stimulus."""

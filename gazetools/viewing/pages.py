@@ -7,9 +7,11 @@ from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
+from gazetools.cache import Cache
 from gazetools.curation import Decision, Drop, Exclude, Shift
 from gazetools.errors import FormatError
 from gazetools.reporting.page import build_page
+from gazetools.reporting.provenance import curated
 from gazetools.reporting.sources import Sources
 from gazetools.reporting.spec import ReportSpec, key_of
 from gazetools.reporting.words import counted, shown
@@ -49,6 +51,7 @@ class Pages:
     def __init__(self, sources: Sources, spec: ViewSpec, notebook: Notebook | None) -> None:
         self._sources, self._spec, self._notebook = sources, spec, notebook
         self._collection = Collection(sources, spec)
+        self._drawn = _how_drawn(sources.cache)
         self._reading = Lock()  # a cache is read by one at a time
         self._environment = Environment(
             loader=FunctionLoader(part),
@@ -79,6 +82,7 @@ class Pages:
             wanted=wanted,
             page=page,
             last=last,
+            drawn=self._drawn,
         )
 
     def card(self, number: int) -> str:
@@ -148,7 +152,9 @@ class Pages:
                 spelled = {trial.stimulus for trial in self._collection.trials(number)}
                 one = of_stimulus(table, left, spelled)
                 tables = (one,) if len(one.rows) else ()
-            sources = Sources(fixations=tables, cache=self._sources.cache)
+            given = self._sources
+            samples, blinks = (given.samples, given.blinks) if tables else ((), ())
+            sources = Sources(tables, blinks=blinks, samples=samples, cache=given.cache)
             if not tables and sources.cache is None:
                 raise FormatError("nothing is left of this stimulus; take a decision back first")
         with self._reading:
@@ -248,6 +254,15 @@ class Pages:
         trials = self._collection.trials(number)
         meant = [trial.number for trial in trials if trial.is_meant_by(decision)]
         return f"/stimulus/{number}/{meant[0]}" if meant else ""
+
+
+def _how_drawn(cache: Cache | None) -> str:
+    """Say which gaze pictures show: none of them waits for what is being decided."""
+    if cache is None:
+        return "Pictures show gaze as recorded; what is decided stands beside them."
+    decided = curated(cache)
+    how = f"with decisions on it ({decided})" if decided else "without any decision on it"
+    return f"Pictures show gaze as it was rendered into {shown(cache.path.name)}, {how}."
 
 
 def part(name: str) -> str:
