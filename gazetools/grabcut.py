@@ -134,7 +134,7 @@ def joined(prior: Float32, probability: UInt8) -> Float32:
 
     with g the prior and q the probability, both kept from 0 and 1: neither is ever that sure. On
     Kvasir-SEG a network that had learned from such pseudo-masks, joined with gaze, made better
-    ones of the same training images: see README.
+    ones of the same training images: see ``examples/docs/results.md``.
 
     Parameters
     ----------

@@ -137,6 +137,39 @@ def test_every_public_name_is_told(package, site, pages):
         assert homes & told, public
 
 
+# ---------------------------------------------------------------- what written pages say
+
+WRITTEN = (ROOT / "README.md", *sorted(DOCS.rglob("*.md")))
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.name)
+def test_commands_that_are_shown_exist(page):
+    """Their options as well; a command ends with its line, or with its backquote."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    for line in re.findall(r"^(?:torchrun .* )?((?:gazetools|gradtrack-\w+) .*)", text, re.M):
+        assert_command(line.split("  #")[0])
+    for code in re.findall(r"`((?:gazetools|gradtrack-\w+)[ \n][^`]+)`", text):
+        assert_command(code)
+
+
+def assert_command(line):
+    name, *words = line.split()
+    command = COMMANDS[name].load()
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        assert words[0] in command.commands, line
+        command = command.commands[words.pop(0)]
+    known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+    given = {word for word in words if re.match("-[-a-z]", word)}
+    assert given <= known, line
+
+
+@pytest.mark.parametrize("page", WRITTEN[1:], ids=lambda page: page.name)
+def test_what_pages_link_to_in_the_repository_exists(page):
+    links = re.findall(r"\]\(((?:\.\./)+[^)#]+)", page.read_text(encoding="utf-8"))
+    paths = [(page.parent / link).resolve() for link in links]
+    assert all(path.exists() for path in paths if not path.is_relative_to(DOCS)), links
+
+
 # ---------------------------------------------------------------- the tutorial
 
 

@@ -29,6 +29,7 @@ def cache(tmp_path_factory):
     return make_cache(tmp_path_factory.mktemp("cache") / "maps.h5")
 
 
+@pytest.mark.slow
 def test_killed_training_ends_with_the_same_bytes(cache):
     command = [sys.executable, EXAMPLES / "kill_train.py", "--cache", cache]
     done = subprocess.run(
@@ -75,6 +76,7 @@ def lesions_as_files(folder):
         (folder / f"item{index}.png").write_bytes(encode_png(image))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train_pytorch", "train_monai"])
 def test_a_program_of_ones_own_learns_from_a_cache(cache, name, monkeypatch, capsys):
     given = ["--cache", str(cache), "--epochs", "30"]

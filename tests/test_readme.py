@@ -14,11 +14,12 @@ from gazetools.synthetic import CohortSpec, write_cohort
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = ROOT / "examples" / "docs" / "guides"
 SMALL = CohortSpec(images=20, width_px=150, height_px=130, fixations=8, calibration_s=1)
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.S)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
 
 
 def commands(block: str) -> list[str]:
@@ -65,7 +66,7 @@ def test_three_commands_and_what_follows(lab):
 @pytest.mark.slow
 def test_gaze_and_language(lab):
     """In the folder of before; what trains for minutes is made short."""
-    (block,) = (block for block in blocks("sh") if "encode-text" in block)
+    (block,) = blocks("sh", (GUIDES / "gaze_and_language.md").read_text(encoding="utf-8"))
     describe, render, encode, train = commands(block)
     assert "20 images" in run(describe, lab)
     assert "20 images, 4 levels" in run(f"{render} --near-duplicates -1", lab)
@@ -74,6 +75,7 @@ def test_gaze_and_language(lab):
     assert "Dice" in run("gradtrack-evaluate runs/fgi", lab)
 
 
+@pytest.mark.slow
 def test_python_examples_run(lab, monkeypatch, capsys):
     """In the folder of before."""
     monkeypatch.chdir(lab)
@@ -108,10 +110,18 @@ def test_every_command_occurs():
     assert all(f"gazetools {name}" in README for name in main.commands)
 
 
-def test_files_named_in_links_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
+def test_links_lead_to_files_and_their_sections():
+    links = re.findall(r"\]\(([^)#:]+)#?([^)]*)\)", README)
     assert links
-    assert all((ROOT / link).exists() for link in links)
+    for file, section in links:
+        assert (ROOT / file).exists(), file
+        if section:
+            headings = re.findall(r"^#+ (.+)", (ROOT / file).read_text(encoding="utf-8"), re.M)
+            assert section in {title.lower().replace(" ", "-") for title in headings}, section
+
+
+def test_every_guide_is_linked_to():
+    assert all(f"({guide.relative_to(ROOT)}" in README for guide in GUIDES.glob("*.md"))
 
 
 def test_set_up_by_hand_is_what_make_does():

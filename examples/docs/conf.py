@@ -13,6 +13,7 @@ release = importlib.metadata.version("gazetools")
 extensions = ["mathml", "myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["examples"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 2
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings tell types, and shapes with them
