@@ -228,7 +228,7 @@ def test_a_cache_has_maps_levels_and_outlines(cache, tmp_path):
     )
     assert "pseudo-mask Dice 1.000" in page.words()
     (names,) = [json.loads(t) for _, a, t in page.raw if a.get("id") == "level-names"]
-    assert names == ["whole track", "last 50 %"]
+    assert names == ["whole track", "last 50\N{NO-BREAK SPACE}%"]
     assert summary.stimuli == 2
 
 

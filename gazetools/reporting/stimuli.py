@@ -362,7 +362,7 @@ def level_names(cache: Cache | None) -> list[str]:
         return ["" for _ in range(cache.levels)]
     which = {"suffix": "last ", "prefix": "first "}.get(spec.keep, "")
     return [
-        "whole track" if fraction == 1 else f"{which}{100 * fraction:.3g} %"
+        "whole track" if fraction == 1 else f"{which}{100 * fraction:.3g}\N{NO-BREAK SPACE}%"
         for fraction in fractions
     ]
 
