@@ -18,7 +18,7 @@ from .common import (
     printable,
     progress_bar,
 )
-from .reading import ingest_spec, reading_options
+from .reading import ingest_spec, reading_options, telling_of_a_new_key
 
 if TYPE_CHECKING:
     from gazetools.quality import Quality, QualitySpec
@@ -103,7 +103,7 @@ def check(
         check_quality_output(exports, out, overwrite=overwrite)
     limits = _limits(limits_file, {name: options.pop(name) for name in _LIMIT_OPTIONS})
     spec = CheckSpec(ingest_spec(**options), masks, targets)
-    with progress_bar("checking") as progress:
+    with telling_of_a_new_key(spec.ingest), progress_bar("checking") as progress:
         quality = measure(exports, spec, limits, progress)
     if out is not None:
         write_quality(quality, exports, out, overwrite=overwrite)

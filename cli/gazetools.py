@@ -25,7 +25,7 @@ from .encode_text import encode_text
 from .export import export
 from .inspect import inspect
 from .plot import plot
-from .reading import ingest_spec, reading_options
+from .reading import ingest_spec, reading_options, telling_of_a_new_key
 from .render import merge, render
 from .report import report
 from .simulate import simulate
@@ -104,7 +104,7 @@ def ingest(
     from gazetools.workers import Workers
 
     spec = ingest_spec(**reading)
-    with progress_bar("reading") as progress:
+    with telling_of_a_new_key(spec), progress_bar("reading") as progress:
         summary = ingest_to(
             exports,
             out,

@@ -1,6 +1,7 @@
 """How exports are read and events found: the options that `ingest` and `check` share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,7 +77,7 @@ _OPTIONS = (
         "--deidentify-key",
         type=FILE,
         help="Do so with the key in this file, made if it is not there; the same key gives the "
-        "same pseudonyms.  [default: deidentify.key]",
+        "same pseudonyms.  [default: deidentify.key in this folder]",
     ),
 )
 
@@ -106,6 +107,7 @@ def ingest_spec(
     """Make the settings that the options say."""
     from gazetools.events import BlinkSpec, parse_settings
     from gazetools.geometry import parse_screen
+    from gazetools.identity import KEY_NAME
     from gazetools.ingestion import IngestSpec
     from gazetools.readers import ReadOptions
 
@@ -123,19 +125,21 @@ def ingest_spec(
         stimuli=stimuli,
         images=images,
         reading=ReadOptions(trial_from, mapping),
-        deidentify_key=_key(deidentify_key) if deidentify or deidentify_key else None,
+        deidentify_key=(deidentify_key or Path(KEY_NAME)) if deidentify or deidentify_key else None,
     )
 
 
-def _key(told: Path | None) -> Path:
-    """Return the file of the key; make one, and say so, if there is none."""
-    from gazetools.identity import KEY_NAME, ensure_key
-
-    path = told or Path(KEY_NAME)
-    if ensure_key(path):
-        click.echo(
-            f"new key: {printable(str(path))}; who has it can find out who is who: keep it apart "
-            "from the tables, and use it again for the same participants",
-            err=True,
-        )
-    return path
+@contextmanager
+def telling_of_a_new_key(spec: "IngestSpec") -> Iterator[None]:
+    """Say so if what is done meanwhile, or tried in vain, makes a key."""
+    key = spec.deidentify_key
+    is_new = key is not None and not key.exists()
+    try:
+        yield
+    finally:
+        if is_new and key is not None and key.exists():
+            click.echo(
+                f"new key: {printable(str(key))}; who has it can find out who is who: keep it "
+                "apart from the tables, and use it again for the same participants",
+                err=True,
+            )

@@ -40,9 +40,7 @@ from .common import FILE, JSON, OVERWRITE, listed, one_line_errors, print_summar
 @click.option(
     "--rate",
     type=click.FloatRange(50, 2000),
-    default=120.0,
-    show_default=True,
-    help="Of that tracker, Hz.",
+    help="Of that tracker, Hz.  [default: 120]",
 )
 @OVERWRITE
 @JSON
@@ -57,7 +55,7 @@ def simulate(
     noise: float,
     fixations: float,
     export: Path | None,
-    rate: float,
+    rate: float | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -79,6 +77,9 @@ def simulate(
     from gazetools.synthetic import CohortSpec, ReaderModel
     from gazetools.synthetic.simulating import simulate_to
 
+    if rate is not None and export is None:
+        raise click.UsageError("--rate is that of the tracker; it goes with --export")
+    tracker = CohortSpec(seed=seed) if rate is None else CohortSpec(seed=seed, rate_hz=rate)
     reader = ReaderModel(fixations).with_skill(skill)
     reader = replace(reader, tracker_error=noise)
     with progress_bar("simulating") as progress:
@@ -90,7 +91,7 @@ def simulate(
             readers=readers,
             seed=seed,
             export=export,
-            tracker=CohortSpec(seed=seed, rate_hz=rate),
+            tracker=tracker,
             overwrite=overwrite,
             progress=progress,
         )

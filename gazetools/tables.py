@@ -120,7 +120,9 @@ SAMPLES = Schema(
     "samples",
     (
         *_WHO,
-        Column("tracker_time_us", "int64", "us", "the tracker's own clock, as exported"),
+        Column(
+            "tracker_time_us", "int64", "us", "tracker clock as exported; from 0 if de-identified"
+        ),
         Column("t_ms", "float64", "ms", "time from where the first sample of the trial begins"),
         Column("x_px", "float64", "screen px", "gaze, average of the eyes", nullable=True),
         Column("y_px", "float64", "screen px", "gaze, average of the eyes", nullable=True),

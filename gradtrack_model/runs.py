@@ -54,8 +54,8 @@ SEEN = ("train", "val")
 class CacheFacts:
     """What a run remembers of its cache; `text` is the SHA-256 of the text in it.
 
-    On disk, `path` is relative to the run, and in weights the file's name alone: both are passed
-    on, and where they lay tells who made them.
+    In config.json `path` is relative to the run, so that both can be moved together; in weights it
+    is the file's name alone, as they are passed on.
     """
 
     path: str
@@ -154,13 +154,20 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
         "format": FORMAT,
         "version": VERSION,
         "config": info.config.to_dict(),
-        "cache": info.cache.told(os.path.relpath(info.cache.path, folder.resolve())),
+        "cache": info.cache.told(_seen_from(folder.resolve(), info.cache.path)),
         "selected_on": info.selected_on,
         "parameters": parameters,
         "environment": _environment(device),
         "items": info.items,
     }
     write_json(folder / "config.json", content)
+
+
+def _seen_from(folder: Path, path: str) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # another drive of Windows
+        return path
 
 
 def _environment(device: torch.device) -> dict[str, Any]:

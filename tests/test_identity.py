@@ -20,7 +20,7 @@ from gazetools.ingestion import IngestSpec, ingest, ingest_to
 from gazetools.ingestion.side_by_side import ExportTask, read_task
 from gazetools.quality import CheckSpec, check
 from gazetools.readers import ReadOptions, Recording, read
-from gazetools.tables import FIXATIONS, SAMPLES, read_table, write_table
+from gazetools.tables import BLINKS, FIXATIONS, SAMPLES, read_table, write_table
 
 
 @pytest.fixture
@@ -190,6 +190,11 @@ def test_onsets_that_are_dates_become_times_in_the_trial(key):
     table = pd.DataFrame([{**rows, "trial": t, "onset_ms": onset} for t, onset in onsets])
     piece = Recording("r", "s", "f", Path("x"), fixations=FIXATIONS.conform(table))
     assert Hiding(key).hidden(piece).fixations["onset_ms"].tolist() == [0.0, 300.0, 50.0]
+    blinks = pd.DataFrame({"trial": [1, 3], "onset_ms": [1.7e12 - 40, 1.7e12], "duration_ms": 30.0})
+    piece = replace(piece, blinks=BLINKS.conform(blinks.assign(recording="r", subject="s", source="v")))
+    hidden = Hiding(key).hidden(piece)
+    assert hidden.fixations["onset_ms"].tolist() == [40.0, 340.0, 50.0]
+    assert hidden.blinks["onset_ms"].tolist() == [0.0, 0.0]
 
 
 def test_columns_that_no_table_declares_and_words_of_the_file_do_not_pass(export, key):
@@ -255,6 +260,10 @@ def test_the_commands_make_a_key_and_say_so_once(export, tmp_path, monkeypatch):
     clash = run("ingest", "export.tsv", "--deidentify", "-o", "deidentify.key", "--overwrite")
     assert clash.exit_code == 1
     assert "the key" in clash.stderr
+    early = run("ingest", "export.tsv", "-o", "k.parquet", "--deidentify-key", "k.parquet")
+    assert early.exit_code == 1
+    assert "the key of pseudonyms" in early.stderr
+    assert not Path("k.parquet").exists()
 
 
 # ---------------------------------------------------------------- signs

@@ -194,6 +194,14 @@ def run(*arguments):
     return done.output
 
 
+def named_files(lab):
+    """Masks and targets under names that tell, which the call alone may say."""
+    shutil.copytree(lab / "masks", lab / f"{NAME}_masks")
+    targets = lab / f"{NAME}_targets.csv"
+    targets.write_text("stimulus,x_px,y_px\nFixation cross,960,540\n", encoding="utf-8")
+    return "--masks", f"{NAME}_masks", "--targets", targets.name
+
+
 def test_nothing_that_is_made_of_an_export_tells(lab):
     export = next(lab.glob("*.tsv"))
     tables = ("--samples", "s.parquet", "--saccades", "sac.parquet", "--blinks", "b.parquet")
@@ -202,7 +210,7 @@ def test_nothing_that_is_made_of_an_export_tells(lab):
     hide = ("--deidentify-key", "kept/deidentify.key")
     printed = [
         run("ingest", export.name, *tables, *hide),
-        run("check", export.name, "-o", "q.parquet", "--trials", *hide),
+        run("check", export.name, "-o", "q.parquet", "--trials", *named_files(lab), *hide),
         run("check", "s.parquet", "--json"),
         run("render", "--levels", 2, "--size", 32, "-o", "maps.h5", "--workers", 1),
         run("info", "maps.h5"),
@@ -211,7 +219,7 @@ def test_nothing_that_is_made_of_an_export_tells(lab):
         run("export", "s.parquet", "--to", "csv", "-o", "s.csv"),
     ]
     assert found_in(*printed) == set()
-    kept = {export, *(lab / "kept").rglob("*")}
+    kept = {export, lab / f"{NAME}_targets.csv", *(lab / "kept").rglob("*")}
     written = [file for file in lab.rglob("*") if file.is_file() and file not in kept]
     assert {"fixations.parquet", "q.parquet", "maps.h5", "report.html", "participants.tsv"} <= {
         file.name for file in written

@@ -332,7 +332,20 @@ def test_the_command(lab):
 def test_defaults_of_the_command_are_those_of_the_reader():
     given = {option.name: option.default for option in simulate.params}
     assert given["fixations"] == ReaderModel().fixations
-    assert given["rate"] == CohortSpec().rate_hz
+    (rate,) = (option for option in simulate.params if option.name == "rate")
+    assert f"[default: {CohortSpec().rate_hz:g}]" in rate.help
+
+
+def test_a_rate_needs_a_tracker_and_no_output_lies_among_inputs(lab):
+    result = CliRunner().invoke(simulate, ["--rate", "60"])
+    assert result.exit_code == 2
+    assert "goes with --export" in result.output
+    given = ["--export", "images/a0.png", "--overwrite"]
+    before = (lab / "images/a0.png").read_bytes()
+    result = CliRunner().invoke(simulate, given)
+    assert result.exit_code == 1
+    assert "lies among the images or masks" in result.output
+    assert (lab / "images/a0.png").read_bytes() == before
 
 
 def test_the_command_writes_samples(lab):

@@ -3,7 +3,7 @@
 usage: python examples/docs/build.py OUT
 
 OUT/html/index.html is the site, which needs no network. OUT/source is what Sphinx saw: nothing is
-written beside the sources.
+written beside the sources. OUT must be new, empty, or of an earlier build.
 """
 
 import re
@@ -33,6 +33,8 @@ LINK_UP = re.compile(r"(!?)\[([^\]]+)\]\(((?:\.\./)+[^)#]+)\)")
 
 def main(out: Path) -> int:
     source = out / "source"
+    if out.exists() and {path.name for path in out.iterdir()} - {"doctrees", "html", "source"}:
+        sys.exit(f"{out}: holds other things than a site; name a new folder")
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(HERE, source, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     for page in HERE.rglob("*.md"):

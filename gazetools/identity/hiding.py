@@ -144,8 +144,9 @@ def _declared(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def _within_a_day(tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Count from a trial's first fixation where onsets are dates rather than times in a trial."""
-    begin_ms = tables["fixations"].groupby("trial")["onset_ms"].min()
+    """Count from a trial's first event where onsets are dates rather than times in a trial."""
+    events = [table[["trial", "onset_ms"]] for kind, table in tables.items() if kind != "samples"]
+    begin_ms = pd.concat(events).groupby("trial")["onset_ms"].min()
     begin_ms = begin_ms[begin_ms > _DAY_MS]
     return {
         kind: table.assign(onset_ms=table["onset_ms"] - table["trial"].map(begin_ms).fillna(0.0))

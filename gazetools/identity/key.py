@@ -9,7 +9,7 @@ from gazetools.errors import ConfigError, OutputError
 from gazetools.files import locked, replacing
 
 KEY_NAME = "deidentify.key"
-"""Beside the tables, if the user names no other file."""
+"""In the working folder, if the user names no other file."""
 
 _HEAD = """\
 # Key of the pseudonyms that `gazetools ingest --deidentify` writes. Who has it finds out who is

@@ -216,9 +216,10 @@ class Session:
 def _concatenated(tables: list[pd.DataFrame], schema: Schema) -> pd.DataFrame:
     some = [table for table in tables if len(table)]
     table = pd.concat(some, ignore_index=True) if some else schema.empty()
-    if "order" in table:  # each stretch counts its own
-        table["order"] = np.arange(1, len(table) + 1)
-    return table.drop(columns=["first_row", "last_row"], errors="ignore")
+    table = table.drop(columns=["first_row", "last_row"], errors="ignore")
+    if schema is not FIXATIONS:
+        return table.drop(columns="order", errors="ignore")
+    return table.assign(order=np.arange(1, len(table) + 1))  # each stretch counted its own
 
 
 def _whole_images(told: dict[str, Placement]) -> dict[str, Placement]:

@@ -75,14 +75,14 @@ class IngestSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for provenance; of paths only the names, if names may be told."""
-        plain = {k: self._told(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
+        plain = {k: self.told(v) if isinstance(v, Path) else v for k, v in asdict(self).items()}
         del plain["deidentify_key"]
         mapping = self.reading.mapping
         return plain | {
             "profile": self.profile_told(),
             "reading": {
                 "trial_from": self.reading.trial_from,
-                "mapping": self._told(mapping) if mapping is not None else None,
+                "mapping": self.told(mapping) if mapping is not None else None,
             },
         }
 
@@ -92,7 +92,8 @@ class IngestSpec:
             return self.profile
         return Path(self.profile).name if self.deidentify_key is None else "own profile"
 
-    def _told(self, path: Path) -> str:
+    def told(self, path: Path) -> str:
+        """Return what outputs may say of a file: its name, if names may be told."""
         return path.name if self.deidentify_key is None else "given"
 
     def resolved(self) -> "IngestSpec":

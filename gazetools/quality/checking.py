@@ -81,9 +81,10 @@ class CheckSpec:
     targets: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain types, for provenance; of paths only the names."""
+        """Return plain types, for provenance; of paths only the names, if names may be told."""
         files = {"masks": self.masks, "targets": self.targets}
-        return self.ingest.as_dict() | {k: v.name if v else None for k, v in files.items()}
+        told = {name: self.ingest.told(path) if path else None for name, path in files.items()}
+        return self.ingest.as_dict() | told
 
 
 @dataclass(frozen=True)

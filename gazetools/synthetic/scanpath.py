@@ -191,8 +191,8 @@ def simulate_scanpath(
     reader = reader or ReaderModel()
     lesion = _seen(rng, mask)
     count = _count(rng, lesion, reader)
-    search = _search(rng, mask, reader)[:count]
-    scan = _scan(rng, lesion, search[-1], max(count - len(search), 1), reader)
+    search = _search(rng, mask, reader)[: count - 1]
+    scan = _scan(rng, lesion, search[-1], count - len(search), reader)
     points = np.concatenate([search, scan])
     if reader.tracker_error:
         points += reader.tracker_error * lesion.side * rng.standard_normal(points.shape)

@@ -83,7 +83,7 @@ def simulate_to(
     """Simulate readers who look at every image that has a mask.
 
     What a reader does on an image depends on the seed, the reader's number and the image's name
-    alone: more images do not change the others.
+    alone: more images do not change the others, but for the number of their trial.
 
     Parameters
     ----------
@@ -111,6 +111,9 @@ def simulate_to(
         check_output(path, overwrite=overwrite)
     if export is not None and export.resolve() == out.resolve():
         raise OutputError(f"{out}: named for fixations and for the export; name two files")
+    for path in (out,) if export is None else (out, export):
+        if path.resolve().parent in (images.resolve(), masks.resolve()):
+            raise OutputError(f"{path}: lies among the images or masks; name another folder")
     reader = reader or ReaderModel()
     tracker = tracker or CohortSpec(seed=seed)
     summary = SimulateSummary(readers=readers)
