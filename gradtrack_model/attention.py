@@ -46,7 +46,13 @@ class AttentionSheet(NamedTuple):
 
 @torch.inference_mode()
 def attention_sheet(trained: Checkpoint, cache: Cache, split: str) -> AttentionSheet | None:
-    """Look at some images that have gaze, evenly spread; None without any, or Track Attention."""
+    """Look at some images that have gaze, evenly spread.
+
+    None without any, of a network without Track Attention, and in a cache with another number of
+    levels than it learned from: none of its maps would be what a stage was taught.
+    """
+    if cache.levels != trained.cache.levels:
+        return None
     gazed = [i for i in cache.indices(split).tolist() if len(cache.fixations(i))]
     if not gazed:
         return None

@@ -128,9 +128,9 @@ def evaluate(
 
     For each checkpoint there are written into ``evaluation/`` of the run folder:
     ``<split>_<checkpoint>.csv`` (per image), ``.json`` (summary), ``.png`` (the worst images
-    first, with reference and predicted outlines) and, of a network with Track Attention, ``.npz``
-    (some images with the attention of each stage beside its map; see
-    :class:`gradtrack_model.attention.AttentionSheet`).
+    first, with reference and predicted outlines) and, of a network with Track Attention on a cache
+    of as many levels as its own, ``.npz`` (some images with the attention of each stage beside its
+    map; see :class:`gradtrack_model.attention.AttentionSheet`).
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def evaluate(
             others = (score(name, load(name)) for name in kept)
             measured[_best_on(split)] = _highest(chain(measured.values(), others))
         results, files = [], []
-        _remove(folder, f"{split}_{_best_on(split)}")
+        _remove(_files(folder, f"{split}_{_best_on(split)}"))
         for name, one in measured.items():
             results.append(_summarise(name, one, _how_chosen(name, info, len(kept))))
             about = _to_json(results[-1], cache, split, info, heat)
@@ -403,7 +403,9 @@ def _write(
     png = encode_png(draw_gallery(measured.worst, title))
     with replacing(gallery, overwrite=True) as temporary:
         temporary.write_bytes(png)
-    if measured.attention is not None:
+    if measured.attention is None:
+        _remove([attention])
+    else:
         with replacing(attention, overwrite=True) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **measured.attention._asdict())
     runs.write_json(about, summary, overwrite=True)
@@ -423,10 +425,10 @@ def _to_row(item: ItemScore) -> dict[str, Any]:
     }
 
 
-def _remove(folder: Path, stem: str) -> None:
+def _remove(paths: Iterable[Path]) -> None:
     """Remove files of an evaluation that is replaced by one that may have none such."""
     try:
-        for path in _files(folder, stem):
+        for path in paths:
             path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be removed ({error.strerror})") from error

@@ -14,6 +14,7 @@ from twelve_images import IMAGES
 from gazetools.datasets import failed, find, names, prepare, read_definition, sums_of
 from gazetools.datasets.measuring import MEASURES
 from gazetools.errors import ConfigError, FormatError, OutputError
+from gazetools.files import file_sha256
 from gazetools.images import encode_png, read_image, resize_image
 from gazetools.readers import READERS
 from gazetools.tables import FIXATIONS, read_table
@@ -161,6 +162,28 @@ def test_swapped_coordinates_are_named(copy):
     x, y = COLUMNS["x"], COLUMNS["y"]
     rewrite_gaze(copy, lambda table: table.rename(columns={x: y, y: x}))
     assert_named(copy, "in_mask_share", "x and y are swapped")
+
+
+def test_an_altered_table_is_told_from_its_figures_too(copy):
+    digest = file_sha256(copy / "copy/fixations.csv")
+    text = (copy / "set.toml").read_text()
+    where = f'path = "fixations.csv"\nsha256 = "{digest}"'
+    (copy / "set.toml").write_text(text.replace('path = "fixations.csv"', where))
+    x, y = COLUMNS["x"], COLUMNS["y"]
+    rewrite_gaze(copy, lambda table: table.rename(columns={x: y, y: x}))
+    made = prepared(copy)
+    assert {"fixations.csv is unaltered", "in_mask_share"} <= made.failed.keys()
+    assert "x and y are swapped" in made.error
+
+
+def test_counts_are_told_whole(copy):
+    text = (copy / "set.toml").read_text()
+    (copy / "set.toml").write_text(text + '[[reference]]\nmeasure = "fixations"\nvalue = 12345\n')
+    rewrite_gaze(copy, lambda table: pd.concat([table] * 200))
+    (check,) = (c for name, c in prepared(copy).failed.items() if name == "fixations")
+    assert check["expected"] == "12345"
+    assert check["found"].isdigit()
+    assert int(check["found"]) > 10_000
 
 
 def test_px_instead_of_shares_are_named(copy):

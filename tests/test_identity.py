@@ -191,7 +191,9 @@ def test_onsets_that_are_dates_become_times_in_the_trial(key):
     piece = Recording("r", "s", "f", Path("x"), fixations=FIXATIONS.conform(table))
     assert Hiding(key).hidden(piece).fixations["onset_ms"].tolist() == [0.0, 300.0, 50.0]
     blinks = pd.DataFrame({"trial": [1, 3], "onset_ms": [1.7e12 - 40, 1.7e12], "duration_ms": 30.0})
-    piece = replace(piece, blinks=BLINKS.conform(blinks.assign(recording="r", subject="s", source="v")))
+    piece = replace(
+        piece, blinks=BLINKS.conform(blinks.assign(recording="r", subject="s", source="v"))
+    )
     hidden = Hiding(key).hidden(piece)
     assert hidden.fixations["onset_ms"].tolist() == [40.0, 340.0, 50.0]
     assert hidden.blinks["onset_ms"].tolist() == [0.0, 0.0]

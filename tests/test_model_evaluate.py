@@ -220,6 +220,21 @@ def test_a_network_without_track_attention_has_none_to_show(tmp_path):
     assert {file.suffix for file in report.files} == {".csv", ".json", ".png"}
 
 
+def test_attention_of_before_does_not_stay_beside_new_figures(trained, monkeypatch):
+    before = evaluate(trained, overwrite=True).files
+    monkeypatch.setattr(Cache, "fixations", lambda *_: np.empty((0, 5)))
+    after = evaluate(trained, overwrite=True).files
+    assert {path.name for path in {*before} - {*after}} == {"test_best.npz", "test_last.npz"}
+    assert not list(trained.glob("evaluation/test_*.npz"))
+
+
+@pytest.mark.parametrize(("levels", "count"), [(4, 2), (2, 0)])
+def test_attention_is_beside_maps_of_the_levels_it_was_trained_on(trained, tmp_path, levels, count):
+    other = make_cache(tmp_path / "other.h5", ("test",), names="new{}", levels=levels)
+    files = evaluate(trained, cache_path=other, overwrite=True).files
+    assert sum(path.suffix == ".npz" for path in files) == count
+
+
 def test_every_split_of_its_own_cache_may_be_measured(trained):
     for split, count in (("train", 6), ("val", 3), ("test", 3)):
         assert evaluate(trained, split=split, overwrite=True).checkpoints[1].n == count
@@ -276,7 +291,7 @@ def slow_dice(run, name):
     """Mean Dice over the test items, one by one."""
     trained = runs.load_checkpoint(run, name, torch.device("cpu"))
     found = []
-    with open_cache(trained.cache.path) as cache:
+    with open_cache(runs.read_run(run).cache.path) as cache:
         for index in TEST_ITEMS:
             (logits,) = logits_of(trained, list(cache.read("images", [index])))
             mask = cache.original_mask(index)

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import struct
+import zipfile
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -409,6 +410,11 @@ def test_attention_of_each_stage_is_beside_the_map_of_its_level(tmp_path):
         ({"images": np.zeros((0, 16, 16, 3), np.uint8)}, "do not go together"),
         ({"sizes": np.array([[40, 30], [0, 30]])}, "do not go together"),
         ({"names": np.array([{}, 1], object)}, "cannot be read"),
+        ({"names": np.array([1, 2])}, "do not go together"),
+        ({"names": np.full(2, 2**32 - 1, np.uint32).view("U1")}, "cannot be read"),
+        ({"sizes": np.array([["40", "30"], ["40", "30"]])}, "do not go together"),
+        ({"levels": np.array(["1", "2", "3", "4"])}, "do not go together"),
+        ({"levels": np.ones((4, 1), int)}, "do not go together"),
         ({"maps": np.zeros((2, 4, 3000, 3000), np.uint8)}, "more than"),  # small when compressed
     ],
 )
@@ -418,6 +424,73 @@ def test_attention_that_is_damaged_is_left_out(tmp_path, changes, said):
     assert not page.all("image", "heat")
     assert re.search(rf"test_best\.npz: .*{said}", page.words())
     assert str(tmp_path) not in page.source
+
+
+def told(shape, descr="|u1", version=b"\x01\x00"):
+    """An array of which there is nothing but the header."""
+    header = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode() + b"\n"
+    return b"\x93NUMPY" + version + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        (told((10**9, 4, 16, 16)), "holds more than"),
+        (told((10**12,), "<U0"), "holds more than"),
+        (told((2, -1, 16, 16)), "cannot be read"),
+        (told((-(2**32), 2**32 - 232)), "holds more than"),
+        (told((0, 2**70)), "cannot be read"),
+        (told((2, 4, 16, 16)), "cannot be read"),
+        (told((), ()), "cannot be read"),
+        (told((2,)).replace(b"{", b"({"), "cannot be read"),
+        (told((2,), version=b"\x02\x00"), "has a header as no evaluation writes it"),
+        (b"", "cannot be read"),
+    ],
+    ids=[
+        *("large", "many-of-nothing", "negative", "round-the-clock", "overflow"),
+        *("no-content", "odd-type", "no-python", "other-version", "empty"),
+    ],
+)
+def test_no_more_is_read_than_the_limit_whatever_a_header_says(tmp_path, member, said):
+    run = write_attention(write_run(tmp_path / "run"))
+    rewrite(run / "evaluation" / "test_best.npz", maps=member)
+    page, _ = report(tmp_path, run)
+    assert re.search(rf"test_best\.npz: .*{said}", page.words())
+
+
+def rewrite(path, packed=zipfile.ZIP_STORED, **members):
+    """Replace members of an archive, and pack all of them in a way."""
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    content |= {f"{name}.npy": member for name, member in members.items()}
+    with zipfile.ZipFile(path, "w", packed) as archive:
+        for name, member in content.items():
+            archive.writestr(name, member)
+
+
+def test_attention_may_be_packed_in_no_other_way(tmp_path):
+    run = write_attention(write_run(tmp_path / "run"))
+    file = run / "evaluation" / "test_best.npz"
+    rewrite(file, zipfile.ZIP_BZIP2)
+    assert "names.npy is packed as no evaluation packs it" in report(tmp_path, run)[0].words()
+    rewrite(file)
+    content = bytearray(file.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(mark) + place] |= 1
+    file.write_bytes(content)
+    words = report(tmp_path, run)[0].words()
+    assert re.search(r"test_best\.npz: cannot be read .*encrypted", words)
+
+
+def test_only_so_many_images_with_attention_are_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("gazetools.reporting.training._MOST_ATTENDED", 1)
+    asked = []
+    draw = gazetools.reporting.training._attended_image
+    monkeypatch.setattr(
+        "gazetools.reporting.training._attended_image", lambda *a: asked.append(a[1]) or draw(*a)
+    )
+    report(tmp_path, write_attention(write_run(tmp_path / "run")))
+    assert asked == [0]
 
 
 def test_attention_may_be_cut_short(tmp_path):

@@ -155,6 +155,13 @@ def test_of_too_many_events_the_shortest_are_left_out_and_counted():
     assert {code for code, _, _ in ours.bars} == {1}
 
 
+def test_what_is_no_event_of_ours_is_not_drawn():
+    rows = samples(steps((0, 30)))
+    words = np.repeat(["fixation", "Glissade", None], 10)
+    (bars,) = timeline_of(rows.assign(event=None, vendor_event=words), telling()).rows
+    assert bars.bars == ((EVENTS.index("fixation"), 0, at(10)),)
+
+
 # ---------------------------------------------------------------- what is told
 
 
@@ -226,11 +233,27 @@ def test_damaged_samples_are_refused(tmp_path, place):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_samples_of_another_program_lack_a_column(tmp_path):
+@pytest.mark.parametrize("column", ["t_ms", "subject", "trial"])
+def test_samples_of_another_program_lack_a_column(tmp_path, column):
     path = tmp_path / "samples.parquet"
-    samples().drop(columns="t_ms").to_parquet(path)
+    samples().drop(columns=column).to_parquet(path)
     table = write_fixations(tmp_path / "fixations.parquet", fixations(["a"]))
-    with pytest.raises(SchemaError, match=r"samples\.parquet.*'t_ms' is missing"):
+    with pytest.raises(SchemaError, match=rf"samples\.parquet.*'{column}' is missing"):
+        report(tmp_path, table, path)
+
+
+@pytest.mark.parametrize(
+    ("trial", "said"),
+    [(np.nan, "is empty in row 100"), ("one", "expected int64"), (1.5, "1.5 in row 100")],
+)
+def test_samples_of_another_program_number_their_trials(tmp_path, trial, said):
+    path, rows = tmp_path / "samples.parquet", samples()
+    kind = object if isinstance(trial, str) else float
+    numbers = rows["trial"].astype(kind)
+    numbers[100:] = trial
+    rows.assign(trial=numbers.astype(str) if kind is object else numbers).to_parquet(path)
+    table = write_fixations(tmp_path / "fixations.parquet", fixations(["a"]))
+    with pytest.raises(SchemaError, match=rf"samples\.parquet: .*'trial' .*{said}"):
         report(tmp_path, table, path)
 
 
@@ -256,6 +279,15 @@ def test_each_card_has_the_timeline_of_its_trial(tables, tmp_path):
     assert first["timelines"][0]["threshold"] == 30
     assert summary.fixations == 12
     assert "samples.parquet" in page.words()
+
+
+def test_without_any_samples_there_is_no_timeline(tables, tmp_path):
+    for name, part in (("a", samples()[:0]), ("b", SAMPLES.empty())):
+        page, _ = report(tmp_path, tables[0], write_samples(tmp_path / f"{name}.parquet", part))
+        assert not any("timelines" in one for one in page.data())
+    empty = write_samples(tmp_path / "none.parquet")
+    page, _ = report(tmp_path, tables[0], empty, tables[1])
+    assert page.data()[0]["timelines"][0]["span"] == [0, at(132)]
 
 
 def test_hostile_names_have_timelines_too(tmp_path):

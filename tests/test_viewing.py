@@ -583,6 +583,14 @@ def test_a_timeline_is_made_when_its_stimulus_is_played(tmp_path, monkeypatch):
         assert browser.ask("/report/1")[0] == 409
 
 
+def test_a_table_without_samples_has_no_timelines(table, tmp_path):
+    empty = write_samples(tmp_path / "samples.parquet", samples()[:0])
+    with viewing(table, empty) as found:
+        browser = found.open()
+        for page in ("/", "/card/1", "/stimulus/1", "/report", "/report/1"):
+            assert '"timelines"' not in browser.page(page)
+
+
 def test_the_list_says_whose_gaze_pictures_show(table, tmp_path):
     with viewing(table) as found:
         assert "Pictures show gaze as recorded" in found.open().page("/")

@@ -211,7 +211,9 @@ def _check_reference(copy: Copy, reference: Reference) -> Check:
             f"{', '.join(MEASURES)}"
         )
     near = f" ± {reference.within:g}" if reference.within else ""
-    expected = f"{reference.value:g}{near}" + (f" ({reference.source})" if reference.source else "")
+    expected = f"{_number(reference.value)}{near}" + (
+        f" ({reference.source})" if reference.source else ""
+    )
     if measure in OF_GAZE and copy.fixations is None:
         return Check(measure, False, "no gaze", expected)
     if measure in OF_MASKS and not copy.masks:
@@ -219,7 +221,7 @@ def _check_reference(copy: Copy, reference: Reference) -> Check:
     found = MEASURES[measure](copy)
     passed = abs(found - reference.value) <= reference.within + 1e-9
     advice = "" if passed else _advice(copy, reference)
-    return Check(measure, bool(passed), f"{found:.4g}", expected, advice)
+    return Check(measure, bool(passed), _number(found), expected, advice)
 
 
 def _advice(copy: Copy, reference: Reference) -> str:
@@ -235,6 +237,10 @@ def _advice(copy: Copy, reference: Reference) -> str:
     swapped = table.assign(x_im=table["y_im"] / height * width, y_im=table["x_im"] / width * height)
     near = abs(inside_masks(copy, swapped) - reference.value) <= max(reference.within, 0.01)
     return "x and y are swapped" if near else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.4g}"
 
 
 def _none(name: str, wrong: Sequence[str], expected: str) -> Check:
@@ -270,7 +276,8 @@ def expect_passed(name: str, checks: Sequence[Check]) -> None:
     bad = failed(checks)
     if bad:
         first = bad[0]
-        why = f"; {first.advice}" if first.advice else ""
+        advice = dict.fromkeys(check.advice for check in bad if check.advice)
+        why = "".join(f"; {one}" for one in advice)
         raise ChecksFailed(
             f"{name}: {len(bad)} of {len(checks)} checks failed, the first: {first.name}: found "
             f"{first.found}, expected {first.expected}{why}"

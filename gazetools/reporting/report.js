@@ -200,7 +200,10 @@ function showTime(time) {
     span.circle.classList.toggle("now", time < endsAt && !waits && time < span.end);
   }
   const line = path?.querySelector("path");
-  if (line) line.setAttribute("d", "M" + done.map((span) => `${span.x} ${span.y}`).join("L"));
+  if (line) {
+    const places = done.map((span) => `${span.x} ${span.y}`);
+    line.setAttribute("d", places.length ? "M" + places.join("L") : "");
+  }
   const seconds = (ms) => (ms / 1000).toFixed(2);
   find("stage-clock").textContent =
     `${seconds(time)} of ${seconds(endsAt)} s, fixation ${done.length} of ${spans.length}`;

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 import math
+import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,21 @@ CONFIG = "config.json"
 _FORMAT = "gradtrack-run"
 _MOST_BYTES = 64_000_000
 _MOST_ROWS = 100_000
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,  # encrypted, or packed in a way that zipfile does not know
+    SyntaxError,  # in the header of an array, as the next
+    tokenize.TokenError,
+    SystemError,  # text of numbers that are no characters
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -167,31 +183,49 @@ def read_attention(path: Path) -> Attention:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
-                raise FormatError(f"{path}: holds more than {_MOST_BYTES:,} bytes; it is altered")
-        with np.load(path, allow_pickle=False) as arrays:
-            names, sizes, levels = (arrays[name].tolist() for name in ("names", "sizes", "levels"))
-            images, attention, maps = (arrays[name] for name in ("images", "attention", "maps"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            arrays = _arrays(archive, [field.name for field in fields(Attention)])
+        if not _go_together(arrays):
+            raise FormatError("its arrays do not go together")
+        names, sizes, levels = (arrays.pop(name).tolist() for name in ("names", "sizes", "levels"))
+    except _UNREADABLE as error:
         raise FormatError(f"{path}: cannot be read ({error}); evaluate the run again") from error
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}; evaluate the run again") from error
+    return Attention(names, [(across, down) for across, down in sizes], levels, **arrays)
+
+
+def _arrays(archive: zipfile.ZipFile, names: Iterable[str]) -> dict[str, npt.NDArray[Any]]:
+    """Read arrays; refuse before reading what together is larger than any evaluation writes."""
+    found: dict[str, npt.NDArray[Any]] = {}
+    left = _MOST_BYTES
+    for name in names:
+        member = archive.getinfo(f"{name}.npy")
+        if member.compress_type not in _PACKED:  # others unpack without a limit
+            raise FormatError(f"{member.filename} is packed as no evaluation packs it")
+        with archive.open(member) as file:
+            if np.lib.format.read_magic(file) != (1, 0):  # the header of others has any length
+                raise FormatError(f"{member.filename} has a header as no evaluation writes it")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            left -= math.prod(map(abs, shape)) * max(dtype.itemsize, 1)
+            if left < 0:
+                raise FormatError(f"holds more than {_MOST_BYTES:,} bytes")
+            file.seek(0)
+            found[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return found
+
+
+def _go_together(arrays: Mapping[str, npt.NDArray[Any]]) -> bool:
+    names, sizes, levels, images, attention, maps = arrays.values()
     n, height, width = images.shape[:3] if images.ndim == 4 else (0, 0, 0)
-    fits = (
+    return (
         min(n, height, width) > 0
         and images.shape[3] == 3
+        and levels.ndim == 1
         and attention.shape == maps.shape == (n, len(levels), height, width)
         and {images.dtype, attention.dtype, maps.dtype} == {np.dtype(np.uint8)}
-        and (len(names), np.shape(sizes)) == (n, (n, 2))
-        and np.min(sizes) > 0
-    )
-    if not fits:
-        raise FormatError(f"{path}: its arrays do not go together; evaluate the run again")
-    return Attention(
-        [str(name) for name in names],
-        [(int(across), int(down)) for across, down in sizes],
-        [int(level) for level in levels],
-        images,
-        attention,
-        maps,
+        and (names.shape, sizes.shape) == ((n,), (n, 2))
+        and (names.dtype.kind, sizes.dtype.kind, levels.dtype.kind) == ("U", "i", "i")
+        and bool(sizes.min() > 0)
     )
 
 

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gazetools.errors import SchemaError
-from gazetools.tables import SAMPLES
+from gazetools.tables import SAMPLES, Schema
 
 _WHO = ("subject", "recording", "trial")
+_TRIAL = Schema(SAMPLES.name, tuple(column for column in SAMPLES.columns if column.name == "trial"))
 _NOTE = b"gazetools"
 _KEPT_GROUPS = 2
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError)
@@ -56,8 +57,10 @@ class SampleFile:
             self.note: Mapping[str, Any] = json.loads((about.metadata or {}).get(_NOTE, b"{}"))
             self.count: int = about.num_rows
             sizes = [about.row_group(n).num_rows for n in range(about.num_row_groups)]
+            without_rows = about.schema.to_arrow_schema().empty_table().to_pandas()
         except _DAMAGED as error:
             raise self._damaged(error) from error
+        self._conform(without_rows, SAMPLES)  # no column is missing
         self._begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group = lru_cache(_KEPT_GROUPS)(self._read_group)
 
@@ -67,23 +70,20 @@ class SampleFile:
         if runs is None:
             return None
         parts = [part for begin, end in runs for part in self._rows(begin, end)]
-        try:
-            return SAMPLES.conform(pa.concat_tables(parts).to_pandas())
-        except SchemaError as error:
-            raise SchemaError(f"{self.path}: {error}") from error
+        return self._conform(pa.concat_tables(parts).to_pandas(), SAMPLES)
 
     @cached_property
     def _runs(self) -> dict[TrialKey, list[tuple[int, int]]]:
         """Rows [begin, end) of each trial; mostly one run."""
         try:
             keys = pq.read_table(self.path, columns=[*_WHO], read_dictionary=[*_WHO[:2]])
-            table = keys.to_pandas()
+            table = self._conform(keys.to_pandas(), _TRIAL)
         except _DAMAGED as error:
             raise self._damaged(error) from error
         codes = [pd.factorize(table[name])[0] for name in _WHO]
         borders = np.flatnonzero(np.any([np.diff(code) != 0 for code in codes], axis=0)) + 1
         begins = np.concatenate([[0], borders])[: len(table)]
-        ends = np.append(borders, len(table))
+        ends = np.append(borders, len(table))[: len(table)]
         runs: dict[TrialKey, list[tuple[int, int]]] = {}
         who = zip(*(table[name].iloc[begins] for name in _WHO), begins, ends, strict=True)
         for subject, recording, trial, begin, end in who:
@@ -106,6 +106,12 @@ class SampleFile:
                 return table
         except _DAMAGED as error:
             raise self._damaged(error) from error
+
+    def _conform(self, table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+        try:
+            return schema.conform(table)
+        except SchemaError as error:
+            raise SchemaError(f"{self.path}: {error}") from error
 
     def _damaged(self, error: Exception) -> SchemaError:
         return SchemaError(f"{self.path}: not a readable table of samples ({error})")

@@ -255,7 +255,7 @@ def _rows(
     found = []
     for name, column in (("gazetools", "event"), ("vendor", "vendor_event")):
         if column in samples and samples[column].notna().any():
-            code = pd.Categorical(samples[column], EVENTS).codes.astype(np.int64)
+            code = pd.Index(EVENTS).get_indexer(samples[column])  # -1: a word of others
             counted = f"{column}_index" in samples
             index = samples[f"{column}_index"].to_numpy() if counted else np.zeros(len(code))
             found.append(_bars(name, code, index, *spans_ms))

@@ -218,7 +218,8 @@ def _attended(evaluation: Evaluation, left: list[int]) -> tuple[tuple[Attended, 
         found = read_attention(evaluation.attention)
     except FormatError as error:
         return (), _named(error, evaluation.attention)
-    made = [_attended_image(found, number) for number in range(len(found.names))][:_MOST_ATTENDED]
+    count = min(len(found.names), _MOST_ATTENDED)
+    made = [_attended_image(found, number) for number in range(count)]
     needed = sum(len(one.picture) + sum(len(a) + len(b) for _, a, b in one.stages) for one in made)
     if needed > left[0]:
         return (), f"{shown(evaluation.attention.name)} is left out: the page would be too large"

@@ -129,6 +129,13 @@ function release() {
   if (moved) find("shift").click();
 }
 
+// The page itself must not scroll: the picture would move under the pointer that drags it.
+function bringInto(row, box) {
+  const [inner, outer] = [row.getBoundingClientRect(), box.getBoundingClientRect()];
+  if (inner.top < outer.top) box.scrollTop += inner.top - outer.top;
+  else if (inner.bottom > outer.bottom) box.scrollTop += inner.bottom - outer.bottom;
+}
+
 function choose(order) {
   for (const one of document.querySelectorAll("[data-order]"))
     one.classList.toggle("chosen", one.dataset.order === order);
@@ -141,7 +148,7 @@ if (scanpath) {
       choose(event.target.closest("[data-order]")?.dataset.order));
   scanpath.addEventListener("pointerdown", (event) => {
     const order = event.target.closest("[data-order]")?.dataset.order;
-    if (order) rows.querySelector(`[data-order="${order}"]`).scrollIntoView({ block: "nearest" });
+    if (order) bringInto(rows.querySelector(`[data-order="${order}"]`), rows.closest(".scroll"));
   });
 }
 if (scanpath && find("shift")) {
