@@ -1,6 +1,8 @@
 """The command `gazetools export`."""
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,22 +76,7 @@ _FOR = {
 @OVERWRITE
 @JSON
 @one_line_errors
-def export(
-    tables: tuple[Path, ...],
-    to: str,
-    out: Path,
-    screen: str | None,
-    task: str | None,
-    name: str | None,
-    about: Path | None,
-    settings: tuple[str, ...],
-    dataset: str | None,
-    splits: tuple[Path, ...],
-    images: Path | None,
-    masks: Path | None,
-    overwrite: bool,
-    as_json: bool,
-) -> None:
+def export(tables: tuple[Path, ...], to: str, as_json: bool, **given: Any) -> None:
     """Write TABLES (Parquet, from ingest) as files that other programs read.
 
     \b
@@ -102,45 +89,14 @@ def export(
       gazetools export fixations.parquet --to csv -o fixations.csv
       gazetools export fixations.parquet --to report -o report.txt
     """
-    from gazetools.errors import OutputError
-    from gazetools.exporting import (
-        BidsSpec,
-        Exported,
-        HuggingFaceSpec,
-        ScanpathSpec,
-        export_bids,
-        export_croissant,
-        export_csv,
-        export_hugging_face,
-        export_report,
-        export_scanpaths,
-        read_tables,
-    )
+    from gazetools.exporting import read_tables
 
     _check_options(to)
-    if any(out.resolve() in (path, *path.parents) for path in (t.resolve() for t in tables)):
-        raise OutputError(f"{out}: is a table that is read, or holds one; name another output")
-    known_screen = _screen(screen)
-    found = read_tables(tables, known_screen)
-    named = {"task": task} if task else {}
-    if to == "bids":
-        bids = BidsSpec(name or out.resolve().name, screen=known_screen, **named)
-        done = Exported(export_bids(found, out, bids, overwrite=overwrite))
-    elif to == "croissant":
-        said = _about(name, out, about, settings, dataset)
-        done = export_croissant(found, out, said, overwrite=overwrite)
-    elif to == "hf":
-        said = _about(name, out, about, settings, dataset)
-        spec = HuggingFaceSpec(said, splits, images, masks)
-        done = export_hugging_face(found, out, spec, overwrite=overwrite)
-    elif to == "coco-scanpath":
-        paths = ScanpathSpec(splits=splits, images=images, **named)
-        done = export_scanpaths(found, out, paths, overwrite=overwrite)
-    else:
-        write = export_csv if to == "csv" else export_report
-        write(found, out, overwrite=overwrite)
-        done = Exported()
-    _print_done(found, out, to, done, as_json=as_json)
+    options = _Options(**given)
+    options.check_out(tables)
+    found = read_tables(tables, options.known_screen)
+    done = _WRITERS[to](found, options)
+    _print_done(found, options.out, to, done, as_json=as_json)
 
 
 def _check_options(to: str) -> None:
@@ -151,34 +107,125 @@ def _check_options(to: str) -> None:
             raise click.UsageError(f"--{option} is for --to {', '.join(_FOR[name])}, not {to}")
 
 
-def _screen(text: str | None) -> "Screen | None":
-    from gazetools.errors import GeometryError
-    from gazetools.geometry import parse_screen
+@dataclass(frozen=True)
+class _Options:
+    """What the command is told beside tables and format, under the names of its options."""
 
-    screen = parse_screen(text)[1] if text else None
-    if text and screen is None:
-        raise GeometryError(f"screen {text!r} is not enough; expected 1920x1080:527x296:650")
-    return screen
+    out: Path
+    screen: str | None
+    task: str | None
+    name: str | None
+    about: Path | None
+    settings: tuple[str, ...]
+    dataset: str | None
+    splits: tuple[Path, ...]
+    images: Path | None
+    masks: Path | None
+    overwrite: bool
+
+    def check_out(self, tables: tuple[Path, ...]) -> None:
+        """Refuse an output that would take the place of what is read."""
+        from gazetools.errors import OutputError
+
+        out = self.out.resolve()
+        for path in self._read(tables):
+            read = path.resolve()
+            if out in (read, *read.parents) or (read.is_dir() and read in out.parents):
+                raise OutputError(
+                    f"{self.out}: would replace {path}, which is read, or come into it; name "
+                    "another output"
+                )
+
+    def _read(self, tables: tuple[Path, ...]) -> Iterator[Path]:
+        yield from (*tables, *self.splits)
+        yield from (path for path in (self.about, self.images, self.masks) if path is not None)
+
+    @property
+    def known_screen(self) -> "Screen | None":
+        """The screen, if it is told with its size and distance."""
+        from gazetools.errors import GeometryError
+        from gazetools.geometry import parse_screen
+
+        screen = parse_screen(self.screen)[1] if self.screen else None
+        if self.screen and screen is None:
+            raise GeometryError(
+                f"screen {self.screen!r} is not enough; expected 1920x1080:527x296:650"
+            )
+        return screen
+
+    def said(self) -> "About":
+        """Put together what options, a file and the catalogue say of a data set, in this order."""
+        from gazetools.datasets import find
+        from gazetools.exporting import read_about
+
+        known: dict[str, Any] = {"name": self.out.resolve().name}
+        if self.dataset is not None:
+            of_set = find(self.dataset)
+            known = {
+                "name": of_set.title,
+                "description": of_set.about,
+                "terms": of_set.terms,
+                "url": of_set.homepages[0] if of_set.homepages else "",
+                "citations": of_set.citations,
+            }
+        named = (f"name={self.name}",) if self.name else ()
+        return read_about(self.about, (*self.settings, *named), known)
 
 
-def _about(
-    name: str | None, folder: Path, path: Path | None, texts: tuple[str, ...], dataset: str | None
-) -> "About":
-    """Put together what options, a file and the catalogue say of a data set, in this order."""
-    from gazetools.datasets import find
-    from gazetools.exporting import read_about
+# ---------------------------------------------------------------- formats
 
-    known: dict[str, Any] = {"name": folder.resolve().name}
-    if dataset is not None:
-        of_set = find(dataset)
-        known = {
-            "name": of_set.title,
-            "description": of_set.about,
-            "terms": of_set.terms,
-            "url": of_set.homepages[0] if of_set.homepages else "",
-            "citations": of_set.citations,
-        }
-    return read_about(path, (*texts, f"name={name}") if name else texts, known)
+
+def _bids(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import BidsSpec, Exported, export_bids
+
+    name = options.name or options.out.resolve().name
+    task = options.task or BidsSpec.task
+    spec = BidsSpec(name, task, options.known_screen)
+    return Exported(export_bids(found, options.out, spec, overwrite=options.overwrite))
+
+
+def _croissant(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import export_croissant
+
+    return export_croissant(found, options.out, options.said(), overwrite=options.overwrite)
+
+
+def _hugging_face(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import HuggingFaceSpec, export_hugging_face
+
+    spec = HuggingFaceSpec(options.said(), options.splits, options.images, options.masks)
+    return export_hugging_face(found, options.out, spec, overwrite=options.overwrite)
+
+
+def _scanpaths(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import ScanpathSpec, export_scanpaths
+
+    spec = ScanpathSpec(options.task or ScanpathSpec.task, options.splits, options.images)
+    return export_scanpaths(found, options.out, spec, overwrite=options.overwrite)
+
+
+def _csv(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import Exported, export_csv
+
+    export_csv(found, options.out, overwrite=options.overwrite)
+    return Exported()
+
+
+def _report(found: "Tables", options: _Options) -> "Exported":
+    from gazetools.exporting import Exported, export_report
+
+    export_report(found, options.out, overwrite=options.overwrite)
+    return Exported()
+
+
+_WRITERS: dict[str, Callable[["Tables", _Options], "Exported"]] = {
+    "bids": _bids,
+    "croissant": _croissant,
+    "hf": _hugging_face,
+    "coco-scanpath": _scanpaths,
+    "csv": _csv,
+    "report": _report,
+}
 
 
 def _print_done(found: "Tables", out: Path, to: str, done: "Exported", *, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from gazetools import exporting
 from gazetools.errors import ConfigError, GeometryError, OutputError, SchemaError
 from gazetools.exporting import BidsSpec, Tables, bids, bids_recording, export_bids
+from gazetools.exporting.folders import LISTING
 from gazetools.geometry import Screen
 from gazetools.readers import read
 from gazetools.readers.building import samples_table
@@ -46,7 +47,9 @@ def tables(tmp_path):
 
 
 def files(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """All but the listing of them."""
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in found if name != LISTING)
 
 
 def assert_same_samples(found, given):
@@ -238,8 +241,15 @@ def test_only_our_own_data_sets_are_overwritten(tables, tmp_path):
         export_bids(tables, out, SPEC)
     export_bids(tables, out, SPEC, overwrite=True)
     assert files(out) == before
-    (out / "dataset_description.json").write_text('{"Name": "precious"}')
-    with pytest.raises(OutputError, match="no data set that gazetools wrote"):
+    assert validate(out) == []
+    (out / "sourcedata").mkdir()
+    (out / "sourcedata" / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"notes\.txt: came into the data set, or was changed"):
+        export_bids(tables, out, SPEC, overwrite=True)
+    assert (out / "sourcedata" / "notes.txt").read_text() == "precious"
+    (out / "sourcedata" / "notes.txt").unlink()
+    (out / LISTING).unlink()
+    with pytest.raises(OutputError, match="no data set that this gazetools wrote"):
         export_bids(tables, out, SPEC, overwrite=True)
     with pytest.raises(OutputError, match="does not exist; create it first"):
         export_bids(tables, tmp_path / "no" / "bids", SPEC)
@@ -444,10 +454,20 @@ def test_what_is_no_table_is_refused(tables, tmp_path):
         exporting.read_tables([tmp_path / "absent"])
     with pytest.raises(SchemaError, match="not a readable Parquet file"):
         exporting.read_tables([tmp_path / "export.tsv"])
-    tables.fixations.to_parquet(tmp_path / "foreign.parquet")
-    assert len(exporting.read_tables([tmp_path / "foreign.parquet"]).fixations) == 2
     with pytest.raises(ConfigError, match="task 'a-b' is no BIDS label"):
         BidsSpec(task="a-b")
+
+
+def test_tables_without_our_footer_are_told_by_their_columns(tables, tmp_path):
+    for schema in (SAMPLES, FIXATIONS, SACCADES, BLINKS):
+        path = tmp_path / f"{schema.name}.parquet"
+        given = getattr(tables, schema.name).assign(order=1)
+        given.to_parquet(path)
+        found = exporting.read_tables([path])
+        assert [one.name for one, _ in found.given()] == [schema.name]
+        pd.testing.assert_frame_equal(getattr(found, schema.name), given)
+    tables.fixations.drop(columns=["x_px", "y_px"]).to_parquet(tmp_path / "f.parquet")
+    assert len(exporting.read_tables([tmp_path / "f.parquet"]).fixations) == 2
 
 
 @pytest.mark.real
@@ -475,5 +495,5 @@ def test_a_table_is_not_written_over_itself(tmp_path):
     arguments = ["export", str(path), "--to", "csv", "-o", str(path), "--overwrite"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 1
-    assert "is a table that is read, or holds one; name another output" in result.stderr
+    assert f"would replace {path}, which is read, or come into it" in result.stderr
     assert path.read_bytes() == b"precious"

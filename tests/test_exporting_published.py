@@ -1,5 +1,7 @@
 """Exports that are published: their own tools load them; nothing unasked is in them."""
 
+import dataclasses
+import hashlib
 import json
 import socket
 
@@ -14,15 +16,18 @@ from gazetools_cli.gazetools import main
 from gazetools.errors import ConfigError, FormatError, GeometryError, OutputError, SchemaError
 from gazetools.exporting import (
     About,
+    BidsSpec,
     HuggingFaceSpec,
     ScanpathSpec,
     Tables,
+    export_bids,
     export_croissant,
     export_hugging_face,
     export_scanpaths,
     read_about,
     read_tables,
 )
+from gazetools.exporting.folders import LISTING
 from gazetools.tables import FIXATIONS, SAMPLES, write_table
 
 ABOUT = About(
@@ -103,7 +108,9 @@ def lists(tmp_path):
 
 
 def files(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    """All but the listing of them."""
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in found if name != LISTING)
 
 
 def content(folder):
@@ -210,7 +217,7 @@ def load(folder, *names):
 def test_datasets_loads_every_row(tables, tmp_path, lists):
     spec = HuggingFaceSpec(ABOUT, splits=lists)
     done = export_hugging_face(tables, tmp_path / "out", spec)
-    assert done.left_out == ("1 samples without a stimulus, so in no split", done.left_out[1])
+    assert done.left_out == ("1 samples on no image, so in no split", done.left_out[1])
     assert files(tmp_path / "out") == [
         *("CITATION.cff", "README.md"),
         *("data/fixations/test.parquet", "data/fixations/train.parquet"),
@@ -347,6 +354,24 @@ def test_the_licence_of_the_card(about, expected, tables, tmp_path):
     assert {name: told[name] for name in told if name.startswith("license")} == expected
 
 
+def test_a_licence_of_ones_own_has_no_page(tables, tmp_path):
+    about = dataclasses.replace(ABOUT, license="LicenseRef-Ours")
+    export_hugging_face(tables, tmp_path / "hf", HuggingFaceSpec(about))
+    cited = yaml.safe_load((tmp_path / "hf" / "CITATION.cff").read_text())
+    assert not {"license", "license-url"} & set(cited)
+    card = (tmp_path / "hf" / "README.md").read_text()
+    assert "license_link" not in card
+    assert "## Licence\n\nLicenseRef-Ours\n\nBe kind.\n" in card
+    export_croissant(tables, tmp_path / "croissant", about)
+    (told,) = json.loads((tmp_path / "croissant" / "croissant.json").read_text())["license"]
+    assert (told["name"], told["description"]) == ("LicenseRef-Ours", "Be kind.")
+
+
+def test_a_licence_is_written_as_spdx_does():
+    about = About(license="cc-by-nc-sa-4.0")
+    assert about.license_url == "https://spdx.org/licenses/CC-BY-NC-SA-4.0.html"
+
+
 def test_tables_that_say_they_are_deidentified(tables, tmp_path):
     path = tmp_path / "f.parquet"
     write_table(tables.fixations, path, FIXATIONS, provenance={"deidentified": {"names": "x"}})
@@ -357,6 +382,57 @@ def test_tables_that_say_they_are_deidentified(tables, tmp_path):
     plain = tmp_path / "s.parquet"
     write_table(tables.samples, plain, SAMPLES, provenance={})
     assert not read_tables([path, plain]).deidentified
+
+
+# ---------------------------------------------------------------- what is no image
+
+
+@pytest.fixture
+def between(tables):
+    """The tables with a cross that two readers looked at, as real exports have."""
+    crosses = fixations_table().iloc[[0, 6]].assign(stimulus="Fixation cross", trial=9)
+    crosses = crosses.assign(x_im=np.nan, y_im=np.nan, image_width=pd.NA, image_height=pd.NA)
+    fixations = pd.concat([tables.fixations.drop(columns="note"), FIXATIONS.conform(crosses)])
+    return Tables(samples=tables.samples, fixations=fixations.reset_index(drop=True))
+
+
+def test_a_cross_needs_no_image(between, pictures):
+    spec = HuggingFaceSpec(ABOUT, images=pictures / "images")
+    done = export_hugging_face(between, pictures / "out", spec)
+    assert done.left_out == ("1 stimuli without an image",)
+    assert load(pictures / "out", "images")["train"]["stimulus"][:] == ["a.png", "b.png", "c"]
+    assert len(load(pictures / "out")["train"]) == 14
+
+
+def test_a_cross_needs_no_list(between, pictures, lists):
+    spec = HuggingFaceSpec(ABOUT, lists, pictures / "images")
+    done = export_hugging_face(between, pictures / "out", spec)
+    assert done.left_out == (
+        "1 samples on no image, so in no split",
+        "2 fixations on no image, so in no split",
+        "1 stimuli without an image",
+    )
+    assert {name: len(rows) for name, rows in load(pictures / "out").items()} == {
+        **{"train": 8, "test": 4},
+    }
+    done = export_scanpaths(between, pictures / "s.json", ScanpathSpec(splits=lists))
+    assert done.left_out == ("2 fixations without a position on an image",)
+
+
+def test_a_cross_that_is_listed_stays(between, tmp_path, lists):
+    lists[0].write_text("a\nb.png\nFixation cross\n")
+    export_hugging_face(between, tmp_path / "out", HuggingFaceSpec(ABOUT, lists))
+    assert len(load(tmp_path / "out")["train"]) == 10
+
+
+def test_where_nothing_was_placed_all_may_be_images(between, pictures, lists):
+    fixations = between.fixations.assign(x_im=np.nan)
+    unplaced = Tables(fixations=fixations)
+    with pytest.raises(SchemaError, match="stimulus 'Fixation cross'"):
+        export_hugging_face(unplaced, pictures / "out", HuggingFaceSpec(ABOUT, lists))
+    spec = HuggingFaceSpec(ABOUT, images=pictures / "images")
+    with pytest.raises(FormatError, match="no image of stimulus 'Fixation cross'"):
+        export_hugging_face(unplaced, pictures / "out", spec)
 
 
 # ---------------------------------------------------------------- scanpaths
@@ -447,11 +523,17 @@ def test_what_is_said_comes_from_option_file_catalogue(tmp_path):
         ("name = 3", "name is 3, expected a text"),
         ("nam = 'x'", "'nam' is unknown; expected name, description, license"),
         ("creators = 'Keller'", "creators is 'Keller', expected a list of texts"),
-        ("license = 'free for all'", "expected an SPDX identifier such as CC-BY-4.0"),
+        (
+            "license = 'free for all'",
+            "not in SPDX's list; expected an identifier such as CC-BY-4.0",
+        ),
+        ("license = 'Custom-Terms'", "what is only in words is said as terms"),
+        ("license = 'MIT OR Apache-2.0'", "not in SPDX's list"),
+        ("license = 'LicenseRef-Ours'", "which nobody can look up; say its text as terms"),
         ("url = 'javascript:alert(1)'", "expected https://"),
         ("published = 'soon'", "expected a day, 2026-11-22"),
         ('name = "a\\n---\\nlicense: mit"', "expected one line of text"),
-        ('description = "\\u001b[31m"', "has control characters"),
+        ('description = "\\u001b[31m"', "with control characters"),
         ("name = ' '", "name is empty"),
         ("name = ", "not readable as TOML"),
     ],
@@ -459,9 +541,25 @@ def test_what_is_said_comes_from_option_file_catalogue(tmp_path):
 def test_what_is_malformed_is_refused(text, message, tmp_path):
     path = tmp_path / "about.toml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match=r"about\.toml: .*") as caught:
+    with pytest.raises(ConfigError) as caught:
         read_about(path)
     assert message in str(caught.value)
+    # a licence and its terms may come from two places
+    assert str(caught.value).startswith(f"{path}: ") != ("LicenseRef" in text)
+
+
+def test_only_who_said_it_is_blamed(tmp_path):
+    path = tmp_path / "about.toml"
+    path.write_text("name = 'Fine'\n")
+    with pytest.raises(ConfigError, match=r"^url is 'bad'"):
+        read_about(path, ["url=bad"])
+
+
+def test_spaces_of_any_kind_are_spaces(tmp_path):
+    path = tmp_path / "about.toml"
+    path.write_text("creators = ['M\u00e1s,\u00a0Jos\u00e9\u2009M.']\n", encoding="utf-8")
+    about = read_about(path, ["name=Gaze\u00a0of\u3000two"])
+    assert about == About(name="Gaze of two", creators=("Más, José M.",))
 
 
 def test_a_missing_file_is_said(tmp_path):
@@ -525,6 +623,9 @@ EXPORTS = {
     "hf": lambda tables, out, **how: export_hugging_face(
         tables, out, HuggingFaceSpec(ABOUT), **how
     ),
+    "bids": lambda tables, out, **how: export_bids(
+        Tables(fixations=tables.fixations), out, BidsSpec(), **how
+    ),
 }
 
 
@@ -538,21 +639,45 @@ def test_only_our_own_folders_are_overwritten(export, tables, tmp_path):
     export(tables, out, overwrite=True)
     assert content(out) == before
     (out / "thesis.tex").write_text("precious")
-    with pytest.raises(OutputError, match="something came into it since"):
+    with pytest.raises(OutputError, match="came into the data set, or was changed"):
         export(tables, out, overwrite=True)
     (out / "thesis.tex").unlink()
     (out / ".git").mkdir()
     (out / ".git" / "HEAD").write_text("precious")
-    with pytest.raises(OutputError, match="something came into it since"):
+    with pytest.raises(OutputError, match="came into the data set, or was changed"):
         export(tables, out, overwrite=True)
     assert (out / ".git" / "HEAD").exists()
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "fixations.parquet").write_text("precious")
-    with pytest.raises(OutputError, match="no data set that gazetools wrote"):
+    with pytest.raises(OutputError, match="no data set that this gazetools wrote"):
         export(tables, tmp_path / "theirs", overwrite=True)
 
 
 @pytest.mark.parametrize("export", EXPORTS.values(), ids=EXPORTS)
+def test_what_hands_changed_is_not_overwritten(export, tables, tmp_path):
+    out = tmp_path / "out"
+    export(tables, out)
+    changed = next(path for path in sorted(out.iterdir()) if path.suffix in (".md", ".json"))
+    changed.write_text(changed.read_text() + "\n")
+    with pytest.raises(OutputError, match=rf"{changed.name}: came into .* changed.*\(1 such\)"):
+        export(tables, out, overwrite=True)
+    changed.unlink()
+    export(tables, out, overwrite=True)
+    (out / "link").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(OutputError, match="link: came into"):
+        export(tables, out, overwrite=True)
+
+
+def test_the_listing_is_one_of_sha256sum(tables, tmp_path):
+    export_croissant(tables, tmp_path / "out", ABOUT)
+    expected = [
+        f"{hashlib.sha256((tmp_path / 'out' / name).read_bytes()).hexdigest()}  {name}"
+        for name in files(tmp_path / "out")
+    ]
+    assert (tmp_path / "out" / LISTING).read_text().splitlines() == expected
+
+
+@pytest.mark.parametrize("export", [EXPORTS["croissant"], EXPORTS["hf"]], ids=["croissant", "hf"])
 def test_a_full_disk_leaves_nothing(export, tables, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError(28, "No space left on device")
@@ -629,5 +754,27 @@ def test_a_folder_that_holds_a_table_is_not_replaced(tables, tmp_path):
     export_croissant(tables, tmp_path / "out", ABOUT)
     table = tmp_path / "out" / "fixations.parquet"
     done = run(table, "--to", "hf", "-o", tmp_path / "out", "--overwrite")
-    assert "is a table that is read, or holds one; name another output" in done.stderr
+    assert f"would replace {table}, which is read, or come into it" in done.stderr
     assert table.exists()
+
+
+@pytest.mark.parametrize("out", ["images/a.png", "images/new.json", "train.txt", "images"])
+def test_what_is_read_is_not_replaced(out, paths, pictures, lists):
+    before = content(pictures)
+    done = run(
+        *(paths[0], "--to", "coco-scanpath", "-o", pictures / out, "--images", pictures / "images"),
+        *("--split", lists[0], "--split", lists[1], "--overwrite"),
+    )
+    assert done.exit_code == 1
+    assert "which is read, or come into it; name another output" in done.stderr
+    assert content(pictures) == before
+
+
+@pytest.mark.parametrize("out", ["masks/hf", "about.toml"])
+def test_what_a_data_set_is_made_of_is_not_replaced(out, paths, pictures):
+    (pictures / "about.toml").write_text("name = 'x'\n")
+    done = run(
+        *(paths[0], "--to", "hf", "-o", pictures / out, "--images", pictures / "images"),
+        *("--masks", pictures / "masks", "--about", pictures / "about.toml", "--overwrite"),
+    )
+    assert "which is read, or come into it; name another output" in done.stderr

@@ -25,6 +25,9 @@ CURRENT_FIX_END inclusive.
 Face** (:mod:`~gazetools.exporting.hugging_face`) and **scanpaths** as COCO-Search18 has them
 (:mod:`~gazetools.exporting.scanpaths`) are described where they are written. The first two say
 what whoever publishes the data says of it (:class:`About`), and make nothing up.
+
+A folder has a hidden file ``.gazetools.sha256``, which `sha256sum -c` reads: one in which a file
+was changed, or has come in since, is not overwritten.
 """
 
 from gazetools.exporting.about import About, read_about

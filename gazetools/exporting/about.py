@@ -3,19 +3,27 @@
 import datetime
 import re
 import tomllib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from gazetools.errors import ConfigError
 
 _LISTS = ("creators", "citations")
+_LINES = ("name", "license", "url", "published", "version")
+_OWN_LICENSE = "LicenseRef-"
+"""Begin of what SPDX calls a licence that is not in its list."""
 
 
 @dataclass(frozen=True)
 class About:
     """Facts about a data set; what is not known is empty, and never made up.
+
+    Spaces of any kind become plain ones, and SPDX identifiers are written as SPDX does.
 
     Attributes
     ----------
@@ -24,7 +32,7 @@ class About:
     description : str
         What was looked at, by whom, and what for.
     license : str
-        SPDX identifier (CC-BY-4.0), or the URL of a licence.
+        SPDX identifier (CC-BY-4.0), the URL of a licence, or, with its `terms`, LicenseRef-...
     terms : str
         Terms of use in words, where no licence says it all.
     url : str
@@ -53,40 +61,70 @@ class About:
     consent: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("name", "license", "url", "published", "version"):
-            if not getattr(self, name).isprintable():
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected one line of text")
-        for text in (self.description, self.terms, self.consent, *self.creators, *self.citations):
-            if not re.sub(r"[\n\t]", "", text).isprintable():
-                raise ConfigError(f"{text!r} has control characters; expected plain text")
-        self._check_forms()
-
-    def _check_forms(self) -> None:
-        if not self.name.strip():
-            raise ConfigError("name is empty; expected the name of the data set")
-        if self.url and not _is_url(self.url):
-            raise ConfigError(f"url is {self.url!r}; expected https://...")
-        if self.license and not (
-            _is_url(self.license) or re.fullmatch(r"[\w.+-]+", self.license, re.ASCII)
-        ):
+        for field in fields(self):
+            value = _checked(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        if self.license.startswith(_OWN_LICENSE) and not self.terms:
             raise ConfigError(
-                f"license is {self.license!r}; expected an SPDX identifier such as CC-BY-4.0, or "
-                "the URL of a licence; terms in words are `terms`"
+                f"license is {self.license!r}, which nobody can look up; say its text as terms"
             )
-        if self.published and not _is_day(self.published):
-            raise ConfigError(f"published is {self.published!r}; expected a day, 2026-11-22")
+
+    @property
+    def has_spdx(self) -> bool:
+        """Whether the licence is one of SPDX's list."""
+        return bool(self.license) and not (
+            _is_url(self.license) or self.license.startswith(_OWN_LICENSE)
+        )
 
     @property
     def license_url(self) -> str:
-        """Where the licence is to be read; SPDX has a page for each of its identifiers."""
-        if not self.license or _is_url(self.license):
-            return self.license
-        return f"https://spdx.org/licenses/{self.license}.html"
+        """Where the licence is to be read, if anywhere; SPDX has a page for each of its list."""
+        if self.has_spdx:
+            return f"https://spdx.org/licenses/{self.license}.html"
+        return self.license if _is_url(self.license) else ""
 
     def person(self, creator: str) -> tuple[str, str] | None:
         """Family and given name of a creator, if it is a person."""
         family, comma, given = creator.partition(",")
         return (family.strip(), given.strip()) if comma else None
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return what is said under a name, tidied; raise ConfigError if it cannot be meant."""
+    if name in _LISTS:
+        return tuple(_checked_text(name, part) for part in value)
+    value = _checked_text(name, value)
+    if name == "name" and not value.strip():
+        raise ConfigError("name is empty; expected the name of the data set")
+    if name == "url" and value and not _is_url(value):
+        raise ConfigError(f"url is {value!r}; expected https://...")
+    if name == "published" and value and not _is_day(value):
+        raise ConfigError(f"published is {value!r}; expected a day, 2026-11-22")
+    return _checked_license(value) if name == "license" else value
+
+
+def _checked_text(name: str, text: str) -> str:
+    text = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    if name in _LINES and not text.isprintable():
+        raise ConfigError(f"{name} is {text!r}; expected one line of text")
+    if not re.sub(r"[\n\t]", "", text).isprintable():
+        raise ConfigError(f"{name} is {text!r}, with control characters; expected plain text")
+    return text
+
+
+def _checked_license(text: str) -> str:
+    """Return an SPDX identifier as its list writes it, and a URL as it is."""
+    if not text or _is_url(text):
+        return text
+    try:
+        if re.fullmatch(r"[\w.-]+", text, re.ASCII):  # one licence, not "A OR B"
+            return str(canonicalize_license_expression(text))
+    except InvalidLicenseExpression:
+        pass
+    raise ConfigError(
+        f"license is {text!r}, which is not in SPDX's list; expected an identifier such as "
+        "CC-BY-4.0, or the URL of the licence; what is only in words is said as terms"
+    )
 
 
 def _is_url(text: str) -> bool:
@@ -123,18 +161,14 @@ def read_about(
     """
     told = dict(known or {})
     if path is not None:
-        told |= {name: _value(name, value, f"{path}: ") for name, value in _toml(path).items()}
+        told |= _values(_toml(path), f"{path}: ")
     given: dict[str, Any] = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{text!r} is not NAME=VALUE")
         given[name] = (*given.get(name, ()), value) if name in _LISTS else value
-    told |= {name: _value(name, value, "") for name, value in given.items()}
-    try:
-        return About(**told)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}" if path is not None else str(error)) from error
+    return About(**told | _values(given, ""))
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -146,17 +180,25 @@ def _toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not readable as TOML ({error})") from error
 
 
-def _value(name: str, value: Any, place: str) -> Any:
+def _values(told: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """Check all values that came from one place, which errors name."""
+    try:
+        return {name: _checked(name, _value(name, value)) for name, value in told.items()}
+    except ConfigError as error:
+        raise ConfigError(f"{place}{error}") from error
+
+
+def _value(name: str, value: Any) -> Any:
     known = [field.name for field in fields(About)]
     if name not in known:
-        raise ConfigError(f"{place}{name!r} is unknown; expected {', '.join(known)}")
+        raise ConfigError(f"{name!r} is unknown; expected {', '.join(known)}")
     if isinstance(value, datetime.date) and name == "published":
         return value.isoformat()
     parts = value if name in _LISTS else [value]
     if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
         expected = "a list of texts" if name in _LISTS else "a text"
-        raise ConfigError(f"{place}{name} is {value!r}, expected {expected}")
-    return tuple(parts) if name in _LISTS else value
+        raise ConfigError(f"{name} is {value!r}, expected {expected}")
+    return value
 
 
 def privacy(about: About, *, deidentified: bool) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """A BIDS data set: what its recordings share, and all of its files."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ import pandas as pd
 from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.exporting.bids_recording import RECORDING, Files, Run, derivative_run, raw_run
 from gazetools.exporting.cells import clean, json_bytes, tsv
-from gazetools.exporting.folders import refuse_foreign
+from gazetools.exporting.folders import listed_folder
 from gazetools.exporting.reading import Tables
-from gazetools.files import replacing_folder
 from gazetools.geometry import Screen
 
 BIDS_VERSION = "1.11.1"
@@ -55,23 +53,16 @@ def export_bids(
     SchemaError
         There are neither samples nor fixations, or they do not belong together.
     OutputError
-        The folder exists, is no data set of ours to be replaced, or cannot be written.
+        The folder exists, is not as we wrote it if it is to be replaced, or cannot be written.
     """
-    if overwrite:
-        refuse_foreign(out, _is_ours)
     count = 0
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with listed_folder(out, overwrite=overwrite) as folder:
         for name, content in bids_files(tables, spec or BidsSpec()):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             count += 1
     return count
-
-
-def _is_ours(folder: Path) -> bool:
-    told = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-    return any(by.get("Name") == "gazetools" for by in told["GeneratedBy"])
 
 
 def bids_files(tables: Tables, spec: BidsSpec) -> Files:

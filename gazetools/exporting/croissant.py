@@ -11,7 +11,6 @@ them. What is missing is asked for here. The note on privacy is ``personalSensit
 of the RAI vocabulary 1.0.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ from gazetools.errors import ConfigError, SchemaError
 from gazetools.exporting.about import About, privacy
 from gazetools.exporting.cells import json_bytes
 from gazetools.exporting.declared import columns_of, described, left_out_columns, write_declared
-from gazetools.exporting.folders import refuse_foreign
+from gazetools.exporting.folders import listed_folder
 from gazetools.exporting.reading import Exported, Tables
-from gazetools.files import file_sha256, replacing_folder
+from gazetools.files import file_sha256
 from gazetools.tables import Column, Schema
 
 _JSON = "croissant.json"
@@ -98,7 +97,7 @@ def export_croissant(
     SchemaError
         There is no table with rows.
     OutputError
-        The folder exists, is none of ours to be replaced, or cannot be written.
+        The folder exists, is not as we wrote it if it is to be replaced, or cannot be written.
     """
     missing = [name for name in _REQUIRED if not getattr(about, name)]
     if missing and not (missing == ["license"] and about.terms):
@@ -109,10 +108,8 @@ def export_croissant(
     given = list(tables.given())
     if not given:
         raise SchemaError("no table has rows; there is nothing to export")
-    if overwrite:
-        refuse_foreign(out, _is_ours)
     left_out: list[str] = []
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with listed_folder(out, overwrite=overwrite) as folder:
         files = []
         for schema, table in given:
             path = folder / f"{schema.name}.parquet"
@@ -124,14 +121,6 @@ def export_croissant(
         told["recordSet"] = [_record_set(schema, table) for schema, table in given]
         (folder / _JSON).write_bytes(json_bytes(told))
     return Exported(len(given) + 1, tuple(left_out))
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether all that lies there is described by the Croissant that lies there."""
-    told = json.loads((folder / _JSON).read_text(encoding="utf-8"))
-    described = {file["contentUrl"]: file["sha256"] for file in told["distribution"]}
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*")} - {_JSON}
-    return all(described.get(name) == file_sha256(folder / name) for name in found)
 
 
 def _dataset(tables: Tables, about: About) -> dict[str, Any]:
@@ -168,7 +157,9 @@ def _counted(tables: Tables) -> str:
 
 
 def _license(about: About) -> list[Any]:
-    terms = {"@type": "sc:CreativeWork", "name": "Terms of use", "description": about.terms}
+    is_named = about.license and not about.license_url  # LicenseRef-..., which has no page
+    name = about.license if is_named else "Terms of use"
+    terms = {"@type": "sc:CreativeWork", "name": name, "description": about.terms}
     return [part for part in (about.license_url, terms if about.terms else None) if part]
 
 

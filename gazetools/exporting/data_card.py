@@ -12,7 +12,7 @@ from gazetools.exporting.about import About, privacy
 from gazetools.exporting.declared import columns_of, described
 from gazetools.exporting.reading import Tables
 
-GENERATED = "Written by `gazetools export --to hf`."
+_GENERATED = "Written by `gazetools export --to hf`."
 _LICENSES = (
     *("apache-2.0", "bsd-2-clause", "bsd-3-clause", "mit", "pddl", "odbl", "odc-by"),
     *("cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0"),
@@ -57,7 +57,7 @@ def data_card(tables: Tables, about: About, parts: Sequence[Part], *, has_masks:
         _sources(tables),
         _personal(tables, about, parts),
         _use(about),
-        GENERATED,
+        _GENERATED,
     ]
     return "\n\n".join([f"---\n{head}---", *(section for section in sections if section)]) + "\n"
 
@@ -100,7 +100,7 @@ def _license(about: About) -> dict[str, str]:
         return {
             "license": "other",
             "license_name": re.sub(r"[^a-z0-9.]+", "-", about.license.lower()).strip("-"),
-            "license_link": about.license_url,
+            **({"license_link": about.license_url} if about.license_url else {}),
         }
     return {"license": "other", "license_name": "terms-of-use"} if about.terms else {}
 
@@ -182,8 +182,9 @@ def _personal(tables: Tables, about: About, parts: Sequence[Part]) -> str:
 def _use(about: About) -> str:
     texts = []
     if about.license or about.terms:
-        link = f"[{_plain(about.license)}](<{about.license_url}>)" if about.license else ""
-        texts.append("\n\n".join(["## Licence", *filter(None, [link, _plain(about.terms)])]))
+        name = _plain(about.license)
+        name = f"[{name}](<{about.license_url}>)" if about.license_url else name
+        texts.append("\n\n".join(["## Licence", *filter(None, [name, _plain(about.terms)])]))
     else:
         texts.append("## Licence\n\nNone is stated; ask before you use the data.")
     told = {
@@ -209,7 +210,6 @@ def _fenced(text: str) -> str:
 
 def citation_file(about: About) -> str:
     """Write CITATION.cff 1.2.0; what is to be cited stands in its message, in its own words."""
-    spdx = about.license if about.license and about.license_url != about.license else ""
     told = {
         "cff-version": "1.2.0",
         "message": "If you use this data set, please cite: " + "\n\n".join(about.citations),
@@ -218,8 +218,8 @@ def citation_file(about: About) -> str:
         "authors": [_author(about, creator) for creator in about.creators],
         "version": about.version,
         "date-released": about.published,
-        "license": spdx,
-        "license-url": "" if spdx else about.license_url,
+        "license": about.license if about.has_spdx else "",
+        "license-url": "" if about.has_spdx else about.license_url,
         "url": about.url,
     }
     content = {name: value for name, value in told.items() if value}

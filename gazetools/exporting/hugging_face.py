@@ -11,7 +11,8 @@
 ``load_dataset(folder)`` loads the fixations, ``load_dataset(folder, "samples")`` the samples.
 Without lists of names all is in the split "train". Images, and masks, are those of the stimuli
 in the tables and no others. Their files are embedded byte for byte, with whatever their makers
-wrote into them; the card says so.
+wrote into them; the card says so. A stimulus on which no fixation has a position on an image, a
+calibration or a cross, needs neither image nor list; what of it is left out is counted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,12 +26,11 @@ import pyarrow.parquet as pq
 
 from gazetools.errors import ConfigError, FormatError, SchemaError
 from gazetools.exporting.about import About
-from gazetools.exporting.data_card import GENERATED, Part, citation_file, data_card
+from gazetools.exporting.data_card import Part, citation_file, data_card
 from gazetools.exporting.declared import embedded, left_out_columns, write_declared
-from gazetools.exporting.folders import refuse_foreign
-from gazetools.exporting.parting import check_lists, split_of
-from gazetools.exporting.reading import SCHEMAS, Exported, Tables
-from gazetools.files import replacing_folder
+from gazetools.exporting.folders import listed_folder
+from gazetools.exporting.parting import check_lists, no_images, split_of
+from gazetools.exporting.reading import Exported, Tables
 from gazetools.images import decode_image, decode_mask, file_content, image_stem, list_images
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -73,48 +73,36 @@ def export_hugging_face(
     Raises
     ------
     SchemaError
-        No table has rows, or something was looked at that is in no list.
+        No table has rows, or an image was looked at that is in no list.
     FormatError
-        A stimulus has no image, or an image or mask cannot be read.
+        A stimulus that is an image has none, or an image or mask cannot be read.
     OutputError
-        The folder exists, is none of ours to be replaced, or cannot be written.
+        The folder exists, is not as we wrote it if it is to be replaced, or cannot be written.
     """
     spec = spec or HuggingFaceSpec()
     given = list(tables.given())
     if not given:
         raise SchemaError("no table has rows; there is nothing to export")
-    if overwrite:
-        refuse_foreign(out, _is_ours)
     parts: list[Part] = []
     left_out: list[str] = []
-    with replacing_folder(out, overwrite=overwrite) as folder:
+    with listed_folder(out, overwrite=overwrite) as folder:
+        may_lack = no_images(tables.fixations)
         for schema, table in given:
-            split = split_of(table["stimulus"], spec.splits)
+            split = split_of(table["stimulus"], spec.splits, may_lack)
             if nowhere := int(split.isna().sum()):
-                left_out.append(f"{nowhere:,} {schema.name} without a stimulus, so in no split")
+                left_out.append(f"{nowhere:,} {schema.name} on no image, so in no split")
             left_out += left_out_columns(table, schema)
             for name, rows in _by_split(table, split):
-                path = _path_of(folder, schema.name, name)
-                write_declared(rows, path, schema)
+                write_declared(rows, _path_of(folder, schema.name, name), schema)
                 parts.append(Part(schema.name, name, len(rows)))
-        if spec.images is not None:
-            parts += _write_images(tables, spec, folder)
         if not parts:
-            raise SchemaError("no row has a stimulus, so none is in a split; export without lists")
+            raise SchemaError("no row is on an image, so none is in a split; export without lists")
+        if spec.images is not None:
+            images, absent = _write_images(tables, spec, folder)
+            parts += images
+            left_out += [f"{absent:,} stimuli without an image"] if absent else []
         files = len(parts) + _write_texts(tables, spec, parts, folder)
     return Exported(files, tuple(left_out))
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether nothing lies there but what this module writes."""
-    known = {"README.md", "CITATION.cff"}
-    known |= {
-        f"data/{table}/{split}.parquet"
-        for table in (*SCHEMAS, "images")
-        for split in SPLITS.values()
-    }
-    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    return found <= known and GENERATED in (folder / "README.md").read_text(encoding="utf-8")
 
 
 def _by_split(table: pd.DataFrame, split: pd.Series) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -143,24 +131,27 @@ def _write_texts(tables: Tables, spec: HuggingFaceSpec, parts: list[Part], folde
 # ---------------------------------------------------------------- images
 
 
-def _write_images(tables: Tables, spec: HuggingFaceSpec, folder: Path) -> list[Part]:
+def _write_images(tables: Tables, spec: HuggingFaceSpec, folder: Path) -> tuple[list[Part], int]:
+    """Write the images of stimuli; returns what was written, and how many stimuli are none."""
     assert spec.images is not None
+    may_lack = no_images(tables.fixations)
     stimuli = pd.concat([table["stimulus"] for _, table in tables.given()]).dropna()
     stimuli = stimuli.drop_duplicates().sort_values(ignore_index=True)
     image_of = list_images(spec.images)
     mask_of = list_images(spec.masks) if spec.masks is not None else None
-    absent = [name for name in stimuli if image_stem(name) not in image_of]
-    if absent:
+    found = stimuli.map(lambda name: image_stem(name) in image_of).astype("bool")
+    lost = stimuli[~found & ~stimuli.isin(may_lack)].tolist()
+    if lost:
         raise FormatError(
-            f"{spec.images}: no image of stimulus {absent[0]!r} ({len(absent)} of {len(stimuli)} "
+            f"{spec.images}: no image of stimulus {lost[0]!r} ({len(lost)} of {len(stimuli)} "
             "have none); add it, or export without images"
         )
     parts = []
-    rows = pd.DataFrame({"stimulus": stimuli})
-    for name, part in _by_split(rows, split_of(rows["stimulus"], spec.splits)):
+    rows = pd.DataFrame({"stimulus": stimuli[found]})
+    for name, part in _by_split(rows, split_of(rows["stimulus"], spec.splits, may_lack)):
         _write_embedded(part["stimulus"], image_of, mask_of, _path_of(folder, "images", name))
         parts.append(Part("images", name, len(part)))
-    return parts
+    return parts, int((~found).sum())
 
 
 def _write_embedded(

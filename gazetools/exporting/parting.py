@@ -1,8 +1,9 @@
-"""Which split a row belongs to, by lists of image names."""
+"""Which stimuli are images, and which split a row belongs to by lists of their names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from gazetools.errors import SchemaError
@@ -21,7 +22,28 @@ def check_lists(files: Sequence[Path]) -> None:
     SplitSpec(files=tuple(files))
 
 
-def split_of(stimulus: pd.Series, files: Sequence[Path]) -> pd.Series:
+def is_on_image(fixations: pd.DataFrame) -> pd.Series:
+    """Tell of each of FIXATIONS whether it has a position on an image; bool."""
+    known = np.isfinite(fixations[["x_im", "y_im"]]).all(axis=1)
+    return known & fixations["stimulus"].notna()
+
+
+def no_images(fixations: pd.DataFrame) -> frozenset[str]:
+    """Name the stimuli that are no images: calibrations and crosses between them.
+
+    On them no fixation has a position on an image. Where no fixation at all has one, nothing is
+    known, and none is named.
+    """
+    on_image = is_on_image(fixations)
+    if not on_image.any():
+        return frozenset()
+    stimuli = fixations["stimulus"]
+    return frozenset(stimuli.dropna()) - frozenset(stimuli[on_image])
+
+
+def split_of(
+    stimulus: pd.Series, files: Sequence[Path], may_lack: Collection[str] = ()
+) -> pd.Series:
     """Split of each row: train, val or test; null where there is no stimulus.
 
     Parameters
@@ -29,11 +51,13 @@ def split_of(stimulus: pd.Series, files: Sequence[Path]) -> pd.Series:
     stimulus : Series of str
     files : sequence of Path
         Lists of names, train.txt, val.txt, test.txt; without any, all is train.
+    may_lack : collection of str
+        Stimuli that need not be in a list; null where they are in none.
 
     Raises
     ------
     SchemaError
-        Something was looked at that is in no list.
+        Something else was looked at that is in no list.
     FormatError, ConfigError
         A list cannot be read, or a name is in two.
     """
@@ -41,10 +65,10 @@ def split_of(stimulus: pd.Series, files: Sequence[Path]) -> pd.Series:
         return pd.Series("train", index=stimulus.index, dtype="str")
     listed = read_lists(files)
     names = [str(name) for name in stimulus.dropna().unique()]
-    unlisted = sorted(name for name in names if image_stem(name) not in listed)
+    unlisted = sorted(n for n in names if image_stem(n) not in listed and n not in may_lack)
     if unlisted:
         raise SchemaError(
             f"stimulus {unlisted[0]!r} ({len(unlisted)} of {len(names)}) is in none of "
             f"{', '.join(file.name for file in files)}; add it to the list that it belongs to"
         )
-    return stimulus.map({name: listed[image_stem(name)] for name in names}).astype("str")
+    return stimulus.map({name: listed.get(image_stem(name)) for name in names}).astype("str")

@@ -20,7 +20,11 @@ from gazetools.tables import (
 )
 
 SCHEMAS = {schema.name: schema for schema in (SAMPLES, FIXATIONS, SACCADES, BLINKS)}
-_TELLING = {"tracker_time_us": SAMPLES, "order": FIXATIONS, "start_x_px": SACCADES}
+_TELLING = {
+    **{"tracker_time_us": SAMPLES, "start_x_px": SACCADES},
+    **{"x_px": FIXATIONS, "x_im": FIXATIONS},
+}
+"""Which table a file without our footer holds, by the first of these columns; else blinks."""
 
 
 @dataclass(frozen=True)

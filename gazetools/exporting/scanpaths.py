@@ -31,7 +31,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import ConfigError, FormatError, GeometryError
-from gazetools.exporting.parting import check_lists, split_of
+from gazetools.exporting.parting import check_lists, is_on_image, split_of
 from gazetools.exporting.reading import Exported, Tables
 from gazetools.files import replacing
 from gazetools.images import image_stem, list_images, read_image
@@ -82,7 +82,7 @@ def export_scanpaths(
     """
     spec = spec or ScanpathSpec()
     fixations = tables.fixations
-    on_image = np.isfinite(fixations[["x_im", "y_im"]]).all(axis=1) & fixations["stimulus"].notna()
+    on_image = is_on_image(fixations)
     if not on_image.any():
         raise GeometryError(
             "no fixation has a position on an image; ingest with --placement or --stimuli, so "
