@@ -131,7 +131,7 @@ class Caches:
         path.parent.mkdir(exist_ok=True)
         if run.teacher is not None:
             given += ["--probabilities", str(self._predicted(run.teacher, data / "images"))]
-        options = self._options(run)
+        options = self._options(run)  # the last --fixations is the one that counts
         command = ["gazetools", "render", *given, "-o", str(path), "--json", *options]
         summary = json.loads(type_command(command, Path()))
         _options_file(path).write_text(self._rendered_with(run) + "\n", encoding="utf-8")

@@ -250,6 +250,15 @@ def test_caches_are_rendered_from_the_data_folder(data, here):
     assert_refused(bench("two.toml", "-o", "out"), says)
 
 
+def test_a_cache_may_be_of_other_gaze(data, here, capfd):
+    write_rendered(here, RENDERED.replace('"--size', '"--fixations simulated.parquet --size'))
+    command = ("two.toml", "--data", data, "-o", "out")
+    assert_refused(bench(*command), "its message stands above")
+    assert "simulated.parquet: no such file" in capfd.readouterr().err
+    shutil.copy(data / "fixations.parquet", "simulated.parquet")
+    assert bench(*command).exit_code == 0
+
+
 def test_wrong_options_of_a_cache_are_told_by_render(twelve, capfd):
     write_rendered(twelve, '"--size 32 --colour red"')
     assert_refused(bench("two.toml", "--data", twelve), "its message stands above")

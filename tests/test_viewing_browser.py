@@ -16,7 +16,7 @@ ACROSS, DOWN = 40, -25
 
 @pytest.mark.parametrize("height", [1000, 720, 520])
 def test_a_scanpath_is_dragged_by_what_the_pointer_moves(tmp_path, height):
-    """Also where the page is taller than the window, and the table of fixations in sight of none."""
+    """Also where the page is taller than the window."""
     if CHROMIUM is None:
         pytest.skip("needs chromium")
     table = write_fixations(tmp_path / "fixations.parquet", fixations(["a"], count=40))

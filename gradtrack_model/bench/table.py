@@ -12,6 +12,7 @@
     iterations = 800
     [caches]                      # options of `gazetools render`, or a cache that is there
     crf = "--masks-from crf --band 0.3 0.5"
+    other = "--fixations simulated.parquet"    # instead of those of the data folder
     ready = "maps.h5"
     [rows.full]                   # a row: its cache, and the settings that it changes
     cache = "crf"
@@ -52,7 +53,6 @@ _MASKS_FROM = re.compile(r"--masks-from[ =](\w+)")
 _GIVEN_BY_US = (
     "-o",
     "--out",
-    "--fixations",
     "--images",
     "--masks",
     "--probabilities",
