@@ -184,9 +184,7 @@ def test_a_cache_that_was_rendered_again_is_refused(tmp_path, workers):
     data = dataset(path, memory_limit=0)
     former = path.rename(tmp_path / "former.h5")
     make_cache(path, ("train", "train", "val"))
-    with pytest.raises(
-        CacheError, match=r"maps\.h5: was changed since it was first"
-    ):
+    with pytest.raises(CacheError, match=r"maps\.h5: was changed since it was first"):
         next(raw_batches(data, 2, range(1), workers=workers))
     former.replace(path)
     assert data.batch([(0, 0)])["item_B"].tolist() == [1]
