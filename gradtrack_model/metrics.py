@@ -26,6 +26,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import KDTree
 
 HD_PERCENTILE = 95.0
 
@@ -187,7 +188,6 @@ def _distances(border: Bools, other: Bools) -> npt.NDArray[np.float64]:
     """Return the distance of each pixel of a border to the nearest pixel of another."""
     if not other.any():
         return np.full(np.count_nonzero(border), np.inf)
-    to_other = cv2.distanceTransform((~other).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # squared distances of pixels are whole numbers: what float32 lost is found again
-    squared = np.rint(np.square(to_other[border], dtype=np.float64))
-    return np.asarray(np.sqrt(squared), np.float64)
+    # exact, as OpenCV's transform in float32 is not: it even depends on its number of threads
+    distances, _ = KDTree(np.argwhere(other)).query(np.argwhere(border))
+    return np.asarray(distances, np.float64)

@@ -112,7 +112,7 @@ def test_the_tolerance_against_measuring_every_pair_of_pixels():
 
 
 def test_pixels_of_large_masks_are_as_far_apart_as_they_are():
-    """Distances are exact, whatever the transform computes with: 1,500² + 2,000² = 2,500²."""
+    """Distances are exact: 1,500² + 2,000² = 2,500²."""
     p, r = np.zeros((1600, 2100), bool), np.zeros((1600, 2100), bool)
     p[17, 30], r[1517, 2030] = True, True
     assert hd95(p, r) == 2500.0
