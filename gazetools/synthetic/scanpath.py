@@ -85,7 +85,7 @@ class ReaderModel:
     """
 
     fixations: float = 25.9
-    count_exponent: float = 0.33
+    count_exponent: float = 0.322
     count_log_sd: float = 0.25
     duration_ms: float = 318.0
     duration_exponent: float = -0.075
@@ -98,7 +98,7 @@ class ReaderModel:
     step: float = 0.0785
     step_log_sd: float = 0.524
     ahead: float = 1.38
-    novelty: float = 0.74
+    novelty: float = 0.68
     inwards: float = 3.05
     rim: float = 3.6
     landing_error: float = 0.0078
