@@ -103,7 +103,7 @@ def test_inputs_that_changed_meanwhile_are_rendered_again(twelve):
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_process_goes_on_where_it_was(twelve, sent):
-    options = ["--size", "160", "--near-duplicates", "-1", "--shard-items", "1", "--workers", "2"]
+    options = ["--size", "224", "--near-duplicates", "-1", "--shard-items", "1", "--workers", "2"]
     process = subprocess.Popen([*COMMAND, "render", *options], stderr=subprocess.PIPE, text=True)
     wait_for(lambda: len(list(twelve.glob(".maps.h5.parts/shard-*.h5"))) >= 2)
     pressed = time.monotonic()

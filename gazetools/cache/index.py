@@ -4,7 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def index_bytes(items: Sequence[Item]) -> bytes:
     """Return what a file holds of its items."""
-    return json.dumps([asdict(item) for item in items], ensure_ascii=False).encode()
+    return json.dumps([vars(item) for item in items], ensure_ascii=False).encode()
 
 
 def read_index(path: Path, index: bytes, rows: Mapping[str, int]) -> tuple[Item, ...]:

@@ -6,14 +6,16 @@ them serves all levels. A map value falls with the *cost* of a pixel, the least 
 primitives of squared distance (linear decay: distance), scaled, plus an offset; widths and
 weights of maps are in the primitives, so that the value is exp(-cost), or 1 - cost.
 
-Most primitives are the nearest nowhere in a given tile of 8 x 32 pixels, and are left out there:
+Most primitives are the nearest nowhere in a given tile of 16 x 32 pixels, and are left out there:
 see :mod:`gazetools.kernels.culling`. The same is done before with blocks of 4 x 4 tiles, so that
-few primitives reach the tiles. What a level adds no primitive to is copied from the level in it,
-what is far from all is 0; the rest is plain arithmetic, and no cutoff enters it.
+few primitives reach the tiles. Long tracks cross themselves so often that narrower tiles pay.
+What a level adds no primitive to is copied from the level in it, what is far from all is 0; the
+rest is plain arithmetic, and no cutoff enters it.
 
 For numba to turn the inner loops into vector instructions, they run over contiguous float32
-rows whose length it does not know (short loops of known length are unrolled instead), touch
-few arrays, and hold no conversion. Without `fastmath`, results are the same on every machine.
+arrays whose length it does not know (short loops of known length are unrolled instead), touch
+few arrays, and hold no conversion. So the costs of a tile lie one row after the other in one
+array. Without `fastmath`, results are the same on every machine.
 """
 
 from typing import Any
@@ -31,8 +33,11 @@ Flags = NDArray[np.bool_]
 Scalar = Any
 """A float32: numba cares, the type checker cannot."""
 
-TILE_ROWS = 8
+TILE_ROWS = 16
 TILE_COLUMNS = 32
+NARROW_COLUMNS = 16
+"""Of a tile, where a track has more than LONG primitives."""
+LONG = 50
 TILES = 4
 """Tiles along either side of a block."""
 LANES = 16
@@ -84,30 +89,29 @@ def lower_tile(
     tile: Float32,
     primitives: Float32,
     picked: Integers,
-    ramp: Float32,
+    x: Float32,
+    y: Float32,
     x0: Scalar,
     y0: Scalar,
-    step_y: Scalar,
     linear: bool,
 ) -> None:
-    """Lower the costs of a tile to those of the picked primitives where they are smaller."""
+    """Lower the costs of a tile to those of the picked primitives where they are smaller.
+
+    `x` and `y` are the places of its pixels from the first one, `x0` and `y0` that one's.
+    """
     zero = np.float32(0.0)
     for j in picked:
         ex, ey = primitives[j, 2], primitives[j, 3]
         half, offset = primitives[j, 4], primitives[j, 5]
         dx, dy = x0 - primitives[j, 0], y0 - primitives[j, 1]
-        for row in range(tile.shape[0]):
-            down = dy + np.float32(row) * step_y
-            row_along = dx * ex + down * ey
-            row_across = down * ex - dx * ey
-            line = tile[row]
-            for column in range(tile.shape[1]):
-                along = max(abs(ramp[column] * ex + row_along) - half, zero)
-                across = row_across - ramp[column] * ey
-                cost = along * along + across * across
-                if linear:
-                    cost = np.sqrt(cost)
-                line[column] = min(line[column], cost + offset)
+        for pixel in range(len(tile)):
+            right, down = x[pixel] + dx, y[pixel] + dy
+            along = max(abs(right * ex + down * ey) - half, zero)
+            across = down * ex - right * ey
+            cost = along * along + across * across
+            if linear:
+                cost = np.sqrt(cost)
+            tile[pixel] = min(tile[pixel], cost + offset)
 
 
 @njit(cache=True, nogil=True)
@@ -151,14 +155,13 @@ def store_tile(
 
 @njit(cache=True, nogil=True)
 def copy_tile(
-    source: NDArray[np.generic], out: NDArray[np.generic], row0: int, column0: int
+    source: NDArray[np.generic], out: NDArray[np.generic], row0: int, column0: int, columns: int
 ) -> None:
     """Copy a tile from one level to another."""
-    columns = min(TILE_COLUMNS, out.shape[1] - column0)
     for row in range(row0, min(row0 + TILE_ROWS, out.shape[0])):
         line = source[row, column0 : column0 + columns]
         target = out[row, column0 : column0 + columns]
-        for column in range(columns):
+        for column in range(len(target)):
             target[column] = line[column]
 
 
@@ -213,10 +216,11 @@ def distance_maps(
     out : (L, H, W), written in place
     """
     height, width = out.shape[1:]
-    rows, columns = TILES * TILE_ROWS, TILES * TILE_COLUMNS
-    tile_x, tile_y = centres(rows, columns, TILE_ROWS, TILE_COLUMNS, step_x, step_y)
+    tile_columns = NARROW_COLUMNS if len(primitives) > LONG else TILE_COLUMNS
+    rows, columns = TILES * TILE_ROWS, TILES * tile_columns
+    tile_x, tile_y = centres(rows, columns, TILE_ROWS, tile_columns, step_x, step_y)
     block_x, block_y = centres(height, width, rows, columns, step_x, step_y)
-    half_x = np.float32((TILE_COLUMNS - 1) / 2 * step_x)
+    half_x = np.float32((tile_columns - 1) / 2 * step_x)
     half_y = np.float32((TILE_ROWS - 1) / 2 * step_y)
     far = np.float32(ceiling)
     in_block = np.empty((len(primitives), len(block_x)), np.bool_)
@@ -244,10 +248,9 @@ def distance_maps(
             near,
             ends,
             in_tile,
-            tile_x - half_x,
-            tile_y - half_y,
+            tile_columns,
             step_x,
-            np.float32(step_y),
+            step_y,
             linear,
             np.float32(gain),
             np.float32(rounding),
@@ -262,10 +265,9 @@ def draw_block(
     near: Float32,
     ends: Integers,
     in_tile: Flags,
-    tile_x: Float32,
-    tile_y: Float32,
+    columns: int,
     step_x: float,
-    step_y: Scalar,
+    step_y: float,
     linear: bool,
     gain: Scalar,
     rounding: Scalar,
@@ -275,18 +277,23 @@ def draw_block(
 ) -> None:
     """Draw all levels of each tile of a block, the innermost first.
 
-    `tile_x` and `tile_y` are the first pixel of each tile, measured from the block's corner.
+    `near` is measured from the block's corner; `columns` is how wide a tile is.
     """
     _, height, width = out.shape
     picked = np.empty(len(near), np.int64)
-    tile = np.empty((TILE_ROWS, TILE_COLUMNS), np.float32)
-    ramp = (np.arange(TILE_COLUMNS) * step_x).astype(np.float32)
+    tile = np.empty(TILE_ROWS * columns, np.float32)
+    lines = tile.reshape((TILE_ROWS, columns))
+    x, y = np.empty_like(tile), np.empty_like(tile)
+    ramp = (np.arange(columns) * step_x).astype(np.float32)
+    for row in range(TILE_ROWS):
+        x[row * columns : (row + 1) * columns] = ramp
+        y[row * columns : (row + 1) * columns] = np.float32(row * step_y)
     for cell in range(TILES * TILES):
-        row0 = top + cell // TILES * TILE_ROWS
-        column0 = left + cell % TILES * TILE_COLUMNS
+        down, right = cell // TILES * TILE_ROWS, cell % TILES * columns
+        row0, column0 = top + down, left + right
         if row0 >= height or column0 >= width:
             continue
-        x0, y0 = tile_x[cell], tile_y[cell]
+        x0, y0 = np.float32((right + 0.5) * step_x), np.float32((down + 0.5) * step_y)
         tile[:] = np.inf
         begin = 0
         touched = False
@@ -297,10 +304,10 @@ def draw_block(
                 many += int(in_tile[j, cell])
             begin = ends[level]
             if many > 0:
-                lower_tile(tile, near, picked[:many], ramp, x0, y0, step_y, linear)
-                store_tile(tile, out[level], row0, column0, linear, gain, rounding)
+                lower_tile(tile, near, picked[:many], x, y, x0, y0, linear)
+                store_tile(lines, out[level], row0, column0, linear, gain, rounding)
             elif touched:
-                copy_tile(out[level + 1], out[level], row0, column0)
+                copy_tile(out[level + 1], out[level], row0, column0, columns)
             touched = touched or many > 0
 
 
