@@ -4,7 +4,7 @@ Krähenbühl & Koltun, "Efficient inference in fully connected CRFs with Gaussia
 potentials", NeurIPS 2011: every pixel is joined to every other, and mean-field inference is a
 few rounds of high-dimensional Gaussian filtering. Filtered on the permutohedral lattice of
 Adams, Baek & Davis, "Fast high-dimensional filtering using the permutohedral lattice",
-Eurographics 2010. Conventions are those of pydensecrf, whose results it gives.
+Eurographics 2010. Conventions are those of pydensecrf, whose results the lattice gives.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,8 @@ LEAST_PROBABILITY = 1e-5
 """A label's probability counts as at least this, so that its energy stays finite."""
 MOST_STEPS = 2**20
 """Lattice coordinates stay within this: as float32, they then tell sixteenths of a step."""
+SMALL_PX = 64 * 64
+"""Of images of no more pixels a kernel is kept as a matrix: at most 64 MB, and 0.1 s an image."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class CrfSpec:
     iterations : int
         Rounds of mean-field inference, all pixels at once.
     filtering : {"lattice", "exact"}
-        How kernels are summed: on the permutohedral lattice, some per cent off, or over all
-        pairs of pixels, for small images only (64 x 64: half a second, 224 x 224: a minute).
+        How kernels are summed: on the permutohedral lattice, some per cent off, but in images
+        of up to :data:`SMALL_PX` pixels over all pairs of them; or over all pairs whatever the
+        size, in float64 (64 x 64: half a second, 224 x 224: a minute).
     """
 
     sxy: float = 80.0
@@ -165,7 +168,9 @@ def _bilateral_features(image: UInt8, spec: CrfSpec) -> Floats:
 
 
 def _filter(features: Floats, filtering: str) -> Filter:
-    return _exact_filter(features) if filtering == "exact" else _lattice_filter(features)
+    if filtering == "exact":
+        return _exact_filter(features)
+    return _matrix_filter(features) if len(features) <= SMALL_PX else _lattice_filter(features)
 
 
 def _exact_filter(features: Floats) -> Filter:
@@ -174,6 +179,18 @@ def _exact_filter(features: Floats) -> Filter:
     def filtered(values: Floats) -> Floats:
         out = np.empty_like(values)
         kernels.filter_exactly(values, columns, out)
+        return out
+
+    return filtered
+
+
+def _matrix_filter(features: Floats) -> Filter:
+    matrix = np.empty((len(features), len(features)), np.float32)
+    kernels.fill_matrix(np.ascontiguousarray(features.T, np.float64), matrix)
+
+    def filtered(values: Floats) -> Floats:
+        out = np.empty_like(values)
+        kernels.filter_by_matrix(values, matrix, out)
         return out
 
     return filtered

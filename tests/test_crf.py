@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gazetools import crf
 from gazetools.crf import CrfSpec, refine
 from gazetools.errors import ConfigError, GeometryError, SchemaError
 from gazetools.images import read_image, read_mask, resize_image, resize_mask
@@ -76,6 +77,19 @@ def noise_image(height=20, width=24, seed=0):
     return image, rng.random((height, width), dtype=np.float32)
 
 
+@pytest.fixture
+def no_image_is_small(monkeypatch):
+    monkeypatch.setattr(crf, "SMALL_PX", 0)
+
+
+@pytest.fixture(params=["lattice", "exact", "small"])
+def filtering(request):
+    """Each way to sum kernels; that for small images is taken unless none is small."""
+    if request.param == "lattice":
+        request.getfixturevalue("no_image_is_small")
+    return "exact" if request.param == "exact" else "lattice"
+
+
 # ---------------------------------------------------------------- exactness
 
 SPECS = st.builds(
@@ -99,6 +113,17 @@ def test_exact_is_mean_field_over_all_pairs(spec, height, width, seed):
 
 
 @pytest.mark.parametrize("spec", [CrfSpec(), BOTH, CrfSpec(srgb=5), CrfSpec(sxy=10)])
+def test_small_images_are_summed_over_all_pairs(spec, monkeypatch):
+    image, probability = made_image(41, 43)
+    expected = slow_refine(probability, image, spec)
+    monkeypatch.setattr(crf, "SMALL_PX", 41 * 43)
+    assert abs(refine(probability, image, spec) - expected).max() <= 1e-5
+    monkeypatch.setattr(crf, "SMALL_PX", 41 * 43 - 1)
+    assert abs(refine(probability, image, spec) - expected).max() > 1e-3
+
+
+@pytest.mark.usefixtures("no_image_is_small")
+@pytest.mark.parametrize("spec", [CrfSpec(), BOTH, CrfSpec(srgb=5), CrfSpec(sxy=10)])
 def test_the_lattice_labels_as_all_pairs_do(spec):
     image, probability = made_image()
     found = refine(probability, image, spec)
@@ -109,6 +134,7 @@ def test_the_lattice_labels_as_all_pairs_do(spec):
     assert changed.mean() > 0.005  # it had something to do
 
 
+@pytest.mark.usefixtures("no_image_is_small")
 def test_the_lattice_holds_where_all_colours_differ():
     """Noise is the worst case: hardly two pixels share a vertex."""
     image, probability = noise_image(40, 40)
@@ -116,6 +142,7 @@ def test_the_lattice_holds_where_all_colours_differ():
     assert abs(found - slow_refine(probability, image, CrfSpec())).max() < 0.1
 
 
+@pytest.mark.usefixtures("no_image_is_small")
 def test_widths_for_which_float32_is_too_coarse_are_refused():
     """Such a lattice fits into packed corners, but float32 does not tell where a pixel lies."""
     image, probability = noise_image(64, 64)
@@ -130,6 +157,7 @@ def test_widths_for_which_float32_is_too_coarse_are_refused():
             refine(probability, image, replace(narrowest, gaussian_sxy=width))
 
 
+@pytest.mark.usefixtures("no_image_is_small")
 def test_as_pydensecrf():
     """Golden values of pydensecrf2 1.1 (PyPI) on `made_image`.
 
@@ -154,7 +182,6 @@ def interpreted(monkeypatch):
             monkeypatch.setattr(kernels, name, kernel.py_func)
 
 
-@pytest.mark.parametrize("filtering", ["lattice", "exact"])
 def test_plain_python_gives_the_same(filtering, request):
     image, probability = noise_image(7, 6)
     spec = replace(BOTH, filtering=filtering, iterations=2)
@@ -217,7 +244,6 @@ def test_points_share_the_vertices_that_are_the_same(dimensions):
 # ---------------------------------------------------------------- what holds for any filter
 
 
-@pytest.mark.parametrize("filtering", ["lattice", "exact"])
 class TestRefining:
     def test_nothing_pulls_nothing(self, filtering):
         image, probability = made_image(16, 20)
@@ -283,6 +309,7 @@ def test_arrays_that_do_not_fit_are_refused():
             refine(probability, image)
 
 
+@pytest.mark.usefixtures("no_image_is_small")
 def test_widths_without_room_on_the_lattice_are_refused():
     image, probability = noise_image(40, 40)
     image[0, 0], image[0, 1] = 0, 255

@@ -368,7 +368,7 @@ def test_search_by_blocks(n, places, start):
     start = min(start, n)
     expected = next((i for i in range(start, n) if label[i] == 3), n)
     with np.errstate(invalid="ignore"):
-        for found in both_ways(runs.end_of_finite, x, y, start):
+        for found in both_ways(runs.end_of_finite, x, y, start, n):
             assert found == expected
     for found in both_ways(runs.next_of, label, 3, start, n):
         assert found == expected
@@ -485,6 +485,20 @@ def test_wide_turns_are_left_to_the_arc_tangent(turn_deg, share, code):
 @given(signals(2), st.sampled_from([2, 3, 6]), st.booleans(), st.sampled_from([90.0, 9000.0]))
 def test_label_pixels(gaze, window, shift, threshold):
     gaze *= threshold / 90
+    check_label_pixels(gaze, window, shift, threshold)
+
+
+@pytest.mark.parametrize("window", [2, 5, 700])
+@pytest.mark.parametrize("shift", [True, False])
+@pytest.mark.parametrize("noise", [0.02, 0.2, 2.0])
+def test_label_pixels_chunk_by_chunk(window, shift, noise):
+    rng = np.random.default_rng(2)
+    gaze = rng.normal(0, noise, (2300, 2)) + np.repeat(rng.normal(0, 9, (46, 2)), 50, axis=0)
+    gaze[[0, 1, 1023, 1024, 1025, 1030, -1]] = np.nan
+    check_label_pixels(gaze, window, shift, 90.0)
+
+
+def check_label_pixels(gaze, window, shift, threshold):
     time = np.cumsum(np.random.default_rng(1).integers(900, 1100, len(gaze)))
     point = np.column_stack((gaze * 0.5, 0 * gaze[:, :1]))
     eye = np.tile([3.0, 2.0, 60.0], (len(gaze), 1))

@@ -212,39 +212,74 @@ def filter_on_lattice(
 
 
 @njit(cache=True, nogil=True)
+def kernel_row(features: Floats, i: int, row: Floats) -> None:
+    """Kernel of point i and of all n others, row (n,), of features (d, n); all float64.
+
+    The exponential is a polynomial within 1e-14, as exp itself does not vectorise.
+    """
+    row[:] = 0.0
+    dimensions, n = features.shape
+    for k in range(dimensions):
+        here = features[k, i]
+        line = features[k]
+        for j in range(n):
+            apart = line[j] - here
+            row[j] += apart * apart
+    for j in range(n):
+        x = min(row[j], 80.0) * (-0.5 / 64.0)
+        y = 1.0 + x * (1.0 / 9.0)
+        y = 1.0 + x * (1.0 / 8.0) * y
+        y = 1.0 + x * (1.0 / 7.0) * y
+        y = 1.0 + x * (1.0 / 6.0) * y
+        y = 1.0 + x * (1.0 / 5.0) * y
+        y = 1.0 + x * (1.0 / 4.0) * y
+        y = 1.0 + x * (1.0 / 3.0) * y
+        y = 1.0 + x * (1.0 / 2.0) * y
+        y = 1.0 + x * y
+        y *= y
+        y *= y
+        y *= y
+        y *= y
+        y *= y
+        y *= y
+        row[j] = y
+
+
+@njit(cache=True, nogil=True)
 def filter_exactly(values: Floats, features: Floats, out: Floats) -> None:
     """Sum the kernel times the values of all points at each point: n**2 kernel values.
 
-    `features` has shape (d, n); all arrays are float64. The exponential is a polynomial within
-    1e-14, as exp itself does not vectorise.
+    `features` has shape (d, n); all arrays are float64.
     """
     out[:] = 0.0
-    dimensions, n = features.shape
-    distance = np.empty(n)
+    n = len(values)
+    row = np.empty(n)
     for i in range(n):
-        distance[:] = 0.0
-        for k in range(dimensions):
-            here = features[k, i]
-            line = features[k]
-            for j in range(n):
-                apart = line[j] - here
-                distance[j] += apart * apart
+        kernel_row(features, i, row)
         value = values[i]
         for j in range(n):
-            x = min(distance[j], 80.0) * (-0.5 / 64.0)
-            y = 1.0 + x * (1.0 / 9.0)
-            y = 1.0 + x * (1.0 / 8.0) * y
-            y = 1.0 + x * (1.0 / 7.0) * y
-            y = 1.0 + x * (1.0 / 6.0) * y
-            y = 1.0 + x * (1.0 / 5.0) * y
-            y = 1.0 + x * (1.0 / 4.0) * y
-            y = 1.0 + x * (1.0 / 3.0) * y
-            y = 1.0 + x * (1.0 / 2.0) * y
-            y = 1.0 + x * y
-            y *= y
-            y *= y
-            y *= y
-            y *= y
-            y *= y
-            y *= y
-            out[j] += y * value
+            out[j] += row[j] * value
+
+
+@njit(cache=True, nogil=True)
+def fill_matrix(features: Floats, matrix: Float32) -> None:
+    """Write the kernel of every two points into a matrix (n, n); features (d, n) are float64."""
+    row = np.empty(len(matrix))
+    for i in range(len(matrix)):
+        kernel_row(features, i, row)
+        matrix[i] = row
+
+
+@njit(cache=True, nogil=True)
+def filter_by_matrix(values: Float32, matrix: Float32, out: Float32) -> None:
+    """Sum as :func:`filter_exactly` by a matrix that :func:`fill_matrix` wrote, in float32."""
+    out[:] = 0
+    n = len(values)
+    for i in range(n % 4):
+        for j in range(n):
+            out[j] += matrix[i, j] * values[i]
+    for i in range(n % 4, n, 4):  # by fours, as else most time goes to `out`
+        a, b, c, d = matrix[i], matrix[i + 1], matrix[i + 2], matrix[i + 3]
+        p, q, r, s = values[i], values[i + 1], values[i + 2], values[i + 3]
+        for j in range(n):
+            out[j] += (a[j] * p + b[j] * q) + (c[j] * r + d[j] * s)

@@ -26,34 +26,34 @@ def end_of_run(signal: Floats, start: int) -> int:
 
 
 @njit(cache=True)
-def end_of_finite(x: Floats, y: Floats, start: int) -> int:
-    """First sample from `start` on, or n, where x or y is not finite; by blocks, for speed."""
-    end = start
-    while end < len(x):
-        stop = min(end + BLOCK, len(x))
-        block_x, block_y = x[end:stop], y[end:stop]
+def end_of_finite(x: Floats, y: Floats, start: int, end: int) -> int:
+    """First sample from `start` on, or `end`, where x or y is not finite; by blocks, for speed."""
+    while start < end:
+        stop = min(start + BLOCK, end)
+        block_x, block_y = x[start:stop], y[start:stop]
         is_odd = False
-        for i in range(stop - end):
+        for i in range(stop - start):
             is_odd |= (block_x[i] - block_x[i] != 0) | (block_y[i] - block_y[i] != 0)
         if is_odd:
-            while math.isfinite(x[end]) and math.isfinite(y[end]):
-                end += 1
-            return end
-        end = stop
-    return end
+            while math.isfinite(x[start]) and math.isfinite(y[start]):
+                start += 1
+            return start
+        start = stop
+    return start
 
 
 @njit(cache=True)
 def next_of(label: Labels, code: int, start: int, end: int) -> int:
     """First sample from `start` on, or `end`, that has a label; by blocks, for speed."""
+    wanted = np.int8(code)  # so that 64 are compared at a time
     while start < end:
         stop = min(start + BLOCK, end)
         block = label[start:stop]
         is_there = False
         for i in range(stop - start):
-            is_there |= block[i] == code
+            is_there |= block[i] == wanted
         if is_there:
-            while label[start] != code:
+            while label[start] != wanted:
                 start += 1
             return start
         start = stop
@@ -82,19 +82,16 @@ def end_of_same(label: Labels, start: int) -> int:
 def stretches(label: Labels, code: int) -> Integers:
     """First and last sample (m, 2) of each stretch of one label."""
     n = len(label)
+    found = np.empty((n // 2 + 1, 2), np.int64)
     count = 0
-    if n and label[0] == code:
-        count = 1
-    for i in range(1, n):
-        count += (label[i] == code) & (label[i - 1] != code)
-    found = np.empty((count, 2), np.int64)
-    i = 0
-    for event in range(count):
-        i = next_of(label, code, i, n)
-        found[event, 0] = i
+    i = next_of(label, code, 0, n)
+    while i < n:
+        found[count, 0] = i
         i = end_of_same(label, i)
-        found[event, 1] = i - 1
-    return found
+        found[count, 1] = i - 1
+        count += 1
+        i = next_of(label, code, i, n)
+    return found[:count].copy()
 
 
 @njit(cache=True)
