@@ -49,7 +49,7 @@ class Schema:
 
     def empty(self) -> pd.DataFrame:
         """Return the table without rows."""
-        return _empty(self).copy()
+        return _empty(self).copy(deep=False)
 
     def conform(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return `table` with declared columns first and cast to their dtypes.
@@ -61,10 +61,11 @@ class Schema:
         SchemaError
             A column is missing, cannot be cast, or holds nulls where none may be.
         """
+        found = dict(table.items())  # once, as to look up each by itself takes long
         out: dict[str, pd.Series] = {}
         for column in self.columns:
-            if column.name in table:
-                out[column.name] = self._cast(table[column.name], column)
+            if column.name in found:
+                out[column.name] = self._cast(found[column.name], column)
             elif column.nullable and column.required:
                 empty = pd.Series(np.nan, index=table.index)
                 out[column.name] = empty.astype(column.dtype)
@@ -73,7 +74,7 @@ class Schema:
                     f"{self.name} table: column {column.name!r} is missing; "
                     f"found {', '.join(map(str, table.columns)) or 'none'}"
                 )
-        extra = {c: table[c] for c in table.columns if c not in out}
+        extra = {name: values for name, values in found.items() if name not in out}
         return pd.DataFrame(out | extra, index=table.index, copy=False)
 
     def _cast(self, values: pd.Series, column: Column) -> pd.Series:
@@ -86,6 +87,8 @@ class Schema:
                 f"{self.name} table: column {column.name!r} is empty in row {row}; "
                 "every row needs a value"
             )
+        if values.dtype == column.dtype:
+            return values
         try:
             with np.errstate(invalid="ignore"):
                 cast = values.astype(column.dtype)

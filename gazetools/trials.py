@@ -5,7 +5,7 @@ A trial lasts from where its first sample begins to where its last one ends (see
 first sample, a point in time, stands half an interval after 0.
 """
 
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,14 +52,14 @@ class TrialClock:
         self._recording_us = 0.0
         self._trial_us = 0.0
 
-    def add(self, time_us: Integers, stimulus: pd.Series) -> tuple[Integers, Floats, Floats]:
+    def add(self, time_us: Integers, stimulus: Any) -> tuple[Integers, Floats, Floats]:
         """Take the next samples.
 
         Parameters
         ----------
         time_us : (n,) int64
             The tracker's clock, rising.
-        stimulus : (n,) str
+        stimulus : (n,) str, or categories
             What was shown; null for nothing.
 
         Returns
@@ -78,10 +78,10 @@ class TrialClock:
         self._last_us = [int(time_us[-1])]
         return trial, clock_us, begin_us
 
-    def _number(self, begin_us: Floats, stimulus: pd.Series) -> tuple[Integers, Floats]:
-        code, names = pd.factorize(stimulus)
+    def _number(self, begin_us: Floats, stimulus: Any) -> tuple[Integers, Floats]:
         if not self._has_stimuli:
-            return np.ones(len(code), np.int64), np.full(len(code), self._recording_us)
+            return np.ones(len(stimulus), np.int64), np.full(len(stimulus), self._recording_us)
+        code, names = pd.factorize(stimulus)
         shown = code >= 0
         before = dict(zip(names, range(len(names)), strict=True)).get(self._stimulus, -1)
         begins = shown & (np.diff(code, prepend=before) != 0)
@@ -113,48 +113,47 @@ def cut_at_trials(fixations: pd.DataFrame, samples: pd.DataFrame, gaze: Floats) 
         `fixations` with rows for the parts, and a column ``whole``. Fixations that lie in one
         trial stay as they are; only they are whole.
     """
-    changes = np.flatnonzero(np.diff(samples["trial"].to_numpy())) + 1
+    trial = samples["trial"].to_numpy()
+    changes = np.flatnonzero(np.diff(trial)) + 1
     first, last = (fixations[name].to_numpy() for name in ("first_row", "last_row"))
-    is_whole = np.searchsorted(changes, first, "right") == np.searchsorted(changes, last, "right")
-    whole = fixations[is_whole].assign(whole=True)
-    if is_whole.all():
-        return whole
-    parts = _parts(fixations[~is_whole], changes, samples, gaze)
-    together = pd.concat([whole, parts.assign(whole=False)], ignore_index=True)
-    return together.sort_values("first_row", kind="stable", ignore_index=True)
+    before, until = (np.searchsorted(changes, rows, "right") for rows in (first, last))
+    cuts = until - before
+    if not cuts.any():
+        return fixations.assign(whole=True)
+    of = np.repeat(np.arange(len(cuts)), cuts + 1)
+    at = np.arange(len(of)) - (np.cumsum(cuts + 1) - cuts - 1 - before)[of]
+    is_first, is_last, is_cut = at == before[of], at == until[of], cuts[of] > 0
+    borders = np.concatenate(([0], changes, [0]))
+    start = np.where(is_first, first[of], borders[at])
+    stop = np.where(is_last, last[of] + 1, borders[at + 1])
+    parts = fixations.iloc[of].reset_index(drop=True)
+    onset_ms, duration_ms = parts["onset_ms"].to_numpy(), parts["duration_ms"].to_numpy()
+    time_us = samples["tracker_time_us"].to_numpy()
+    begin_us, end_us = sample_spans_us(time_us)
+    clock_us = time_us - samples["t_ms"].to_numpy() * 1000
+    # the outer ends stay where the detector, or the vendor, saw them
+    onset_us = clock_us[first[of]] + onset_ms * 1000
+    offset_us = np.where(is_last, onset_us + duration_ms * 1000, end_us[stop - 1])
+    onset_us = np.where(is_first, onset_us, begin_us[start])
+    gaze_px = parts[["x_px", "y_px"]].to_numpy(np.float64, copy=True)
+    gaze_px[is_cut] = _means(gaze, start[is_cut], stop[is_cut])
+    return parts.assign(
+        first_row=start,
+        last_row=stop - 1,
+        trial=trial[start],
+        stimulus=samples["stimulus"].array[start],
+        onset_ms=np.where(is_cut, (onset_us - clock_us[start]) / 1000, onset_ms),
+        duration_ms=np.where(is_cut, (offset_us - onset_us) / 1000, duration_ms),
+        x_px=gaze_px[:, 0],
+        y_px=gaze_px[:, 1],
+        whole=~is_cut,
+    )
 
 
 def too_short(parts: pd.DataFrame, min_part_ms: float) -> pd.Series:
     """Tell which parts of cut fixations (n,) are too short, to the whole ms, to be any."""
     lasts_ms = parts["duration_ms"].round()
     return ~parts["whole"] & (parts["trial"] > 0) & (lasts_ms < min_part_ms)
-
-
-def _parts(
-    fixations: pd.DataFrame, changes: Integers, samples: pd.DataFrame, gaze: Floats
-) -> pd.DataFrame:
-    """Cut fixations before the rows in which a trial changes."""
-    of, start, stop = np.array(_pieces(fixations, changes)).T
-    time_us, trial = samples["tracker_time_us"].to_numpy(), samples["trial"].to_numpy()
-    begin_us, end_us = sample_spans_us(time_us)
-    clock_us = time_us - samples["t_ms"].to_numpy() * 1000
-    parts = fixations.iloc[of].reset_index(drop=True)
-    # the outer ends stay where the detector, or the vendor, saw them
-    onset_us = clock_us[parts["first_row"]] + parts["onset_ms"] * 1000
-    offset_us = onset_us + parts["duration_ms"] * 1000
-    onset_us = onset_us.where(parts["first_row"] == start, begin_us[start])
-    offset_us = offset_us.where(parts["last_row"] == stop - 1, end_us[stop - 1])
-    x_px, y_px = _means(gaze, start, stop).T
-    return parts.assign(
-        first_row=start,
-        last_row=stop - 1,
-        trial=trial[start],
-        stimulus=samples["stimulus"].iloc[start].array,
-        onset_ms=(onset_us - clock_us[start]) / 1000,
-        duration_ms=(offset_us - onset_us) / 1000,
-        x_px=x_px,
-        y_px=y_px,
-    )
 
 
 def _means(values: Floats, start: Integers, stop: Integers) -> Floats:
@@ -167,13 +166,3 @@ def _means(values: Floats, start: Integers, stop: Integers) -> Floats:
     sums = np.add.reduceat(both, begins)
     with np.errstate(invalid="ignore"):
         return sums[..., 0] / sums[..., 1]
-
-
-def _pieces(fixations: pd.DataFrame, changes: Integers) -> list[tuple[int, int, int]]:
-    """List number of fixation, first row, row after the last, for every part."""
-    rows = zip(fixations["first_row"], fixations["last_row"] + 1, strict=True)
-    return [
-        (number, *piece)
-        for number, (start, stop) in enumerate(rows)
-        for piece in pairwise([start, *changes[(changes > start) & (changes < stop)], stop])
-    ]

@@ -126,11 +126,12 @@ def test_blocks_of_any_size_are_one_recording(tmp_path_factory, block_bytes):
     assert again.summary.as_dict() == ingested.summary.as_dict()
 
 
-def test_vendor_fixations_in_pieces(tmp_path, monkeypatch):
+@pytest.mark.parametrize("block_bytes", [1_500, 30_000])
+def test_vendor_fixations_in_pieces(block_bytes, tmp_path, monkeypatch):
     path = long_export(tmp_path, blocks=8)
     spec = IngestSpec(events="vendor")
     whole = ingest([path], spec)
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", 30_000)
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)  # the less holds no whole fixation
     again = ingest([path], spec)
     pd.testing.assert_frame_equal(again.fixations, whole.fixations)
     assert again.summary.as_dict() == whole.summary.as_dict()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_gaze import few
 
 from gazetools.kernels import cells
-from gazetools.readers import read
+from gazetools.readers import delimited, read
 from gazetools.readers.delimited import Layout, iter_columns
 from gazetools.readers.scanning import Scanner, count_lines
 
@@ -22,7 +22,8 @@ def scanner(columns, *, separator="\t", numbers=(), texts=(), nulls=NULLS, quote
 
 
 def scan(scanner, text, mark="."):
-    return scanner.scan(PADDING + text.encode() + PADDING, mark)
+    padded = bytearray(PADDING + text.encode() + PADDING)
+    return scanner.scan(padded, text.count("\n"), mark)
 
 
 # ---------------------------------------------------------------- as pyarrow
@@ -90,6 +91,37 @@ def test_examples_say_the_same_scanned_or_not(example, tmp_path, monkeypatch):
     for one, other in zip(scanned, read(path), strict=True):
         pd.testing.assert_frame_equal(one.samples, other.samples, check_exact=True)
         assert one.skipped == other.skipped
+
+
+# ---------------------------------------------------------------- block by block
+
+
+@pytest.mark.parametrize("block_bytes", [40, 64, 1000])
+@pytest.mark.parametrize(
+    ("encoding", "newline", "decimals"),
+    [
+        ("utf-8", "\n", "23 24 25.5"),
+        ("utf-8-sig", "\r\n", "23 24 25.5"),
+        ("utf-16", "\n", "23 24 25.5"),
+        ("latin-1", "\n", "23 24 25.5"),
+        ("utf-8", "\n", "23 24 25,5"),  # nothing but the last block tells the decimal mark
+    ],
+)
+def test_blocks_take_turns_in_one_memory(
+    encoding, newline, decimals, block_bytes, tmp_path, monkeypatch
+):
+    names = ["plain.jpg", "", "a much longer name than the others", "Grün.jpg"]
+    lines = ["n\tt", *(f"{i}\t{names[i // 6]}" for i in range(24)), *decimals.split()]
+    lines[-3:] = [f"{cell}\tlast" for cell in lines[-3:]]
+    path = tmp_path / "export.tsv"
+    path.write_bytes(newline.join(lines).encode(encoding))  # and no line feed at the end
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+    tables = list(iter_columns(path, Layout("\t"), {"t": "t"}, {"n": "n"}))
+    frame = pd.concat([table.frame for table in tables])
+    assert frame["n"].tolist() == [*range(24), 23, 24, 25.5]
+    assert frame["t"].fillna("").tolist() == [*np.repeat(names, 6), "last", "last", "last"]
+    starts = np.cumsum([2, *(len(table.frame) for table in tables)])
+    assert [table.first_line for table in tables] == starts[:-1].tolist()
 
 
 # ---------------------------------------------------------------- refused

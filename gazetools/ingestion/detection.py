@@ -114,14 +114,13 @@ class Detection:
             return
         self._gather()
         found = self._detect(self._held)
-        seam, kept = self._seam(found)
+        seam, rest, at = self._seam(found)
         if not seam:
             self._least_rows = 2 * len(self._held)  # not again and again over the same rows
             return
         self._least_rows = _LEAST_ROWS
         yield self._stretch(found, seam)
-        self._held = self._held.iloc[kept].reset_index(drop=True)
-        self._given = int(np.searchsorted(kept, seam))
+        self._held, self._given = rest, at
 
     def finish(self) -> Iterator[Detected]:
         """Give the rest."""
@@ -164,8 +163,8 @@ class Detection:
         except GeometryError as error:
             raise GeometryError(f"{self._path}: {error}") from error
 
-    def _seam(self, found: Events) -> tuple[int, NDArray[np.int64]]:
-        """Row up to which all is settled, and the rows to go on with; 0 if there is none."""
+    def _seam(self, found: Events) -> tuple[int, pd.DataFrame, int]:
+        """Row up to which all is settled, rows to go on with, where it is in them; 0 if none."""
         time_us = self._held["tracker_time_us"].to_numpy()
         begins = _begins(found)
         begins = begins[(begins > self._given) & (time_us[begins] < time_us[-1] - _CONTEXT_US)]
@@ -174,10 +173,10 @@ class Detection:
             # the last known difference of the eyes may be older
             both = np.flatnonzero(self._sees_both_eyes(kept[0]))
             kept = np.concatenate((both[-1:], kept))
-            again = self._detect(self._held.iloc[kept].reset_index(drop=True))
-            if _same_from(found, seam, again, np.searchsorted(kept, seam)):
-                return int(seam), kept
-        return 0, begins[:0]
+            rest, at = self._held.iloc[kept].reset_index(drop=True), np.searchsorted(kept, seam)
+            if _same_from(found, seam, self._detect(rest), at):
+                return int(seam), rest, int(at)
+        return 0, self._held, 0
 
     def _sees_both_eyes(self, end: int) -> NDArray[np.bool_]:
         rows = self._held.iloc[:end]
@@ -216,11 +215,10 @@ class Detection:
 
     def _settled(self, table: pd.DataFrame, end: int) -> pd.DataFrame:
         """Events that were not given yet, up to row `end`."""
-        new = table[(table["first_row"] >= self._given) & (table["last_row"] < end)]
-        new = new.reset_index(drop=True)
-        return new.assign(
-            first_row=new["first_row"] - self._given, last_row=new["last_row"] - self._given
-        )
+        first, last = (table[name].to_numpy() for name in ("first_row", "last_row"))
+        new = (first >= self._given) & (last < end)
+        rows = {"first_row": first[new] - self._given, "last_row": last[new] - self._given}
+        return table[new].reset_index(drop=True).assign(**rows)
 
 
 def _begins(found: Events) -> NDArray[np.int64]:

@@ -204,12 +204,15 @@ class Session:
             counts["off screen"] += int((seen & ~inside(x, y, *piece.screen_px)).sum())
         code, names = pd.factorize(samples["stimulus"])
         places = [self.placements.get(name) for name in names]
+        # the last is what code -1 takes
         rectangles = np.array(
-            [(p.x_px, p.y_px, p.width_px, p.height_px) if p else (np.nan,) * 4 for p in places]
-        ).reshape(-1, 4)
-        here = seen & (code >= 0)
-        left, top, width, height = rectangles[code[here]].T
-        off = ~inside(x[here] - left, y[here] - top, width, height) & ~np.isnan(width)
+            [
+                (p.x_px, p.y_px, p.width_px, p.height_px) if p else (np.nan,) * 4
+                for p in (*places, None)
+            ]
+        )
+        left, top, width, height = rectangles.T[:, code]
+        off = seen & ~np.isnan(width) & ~inside(x - left, y - top, width, height)
         counts["off image"] += int(off.sum())
 
 

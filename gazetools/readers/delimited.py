@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -216,23 +217,23 @@ def _iter_columns(
     types |= {name: pa.int64() for name in integers.values()}
     parser = _Parser(path, layout, types)
     with open_bytes(path) as stream:
-        for block, first_line in _blocks(stream, parser.decoder, layout.header_line, path):
-            yield _table(parser, block.pop(), first_line, columns, list(numbers))
+        for block in _blocks(stream, parser.decoder, layout.header_line, path):
+            yield _table(parser, block, columns, list(numbers))
 
 
 def _table(
-    parser: "_Parser", block: bytes, first_line: int, columns: dict[str, str], numbers: list[str]
+    parser: "_Parser", block: "_Block", columns: dict[str, str], numbers: list[str]
 ) -> Table:
     canonical = {column: name for name, column in columns.items()}
     scanned = parser.scan(block)
     frame = scanned
     if frame is None:
-        frame = parser.parse(block, first_line).to_pandas(
+        frame = parser.parse(block).to_pandas(
             types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True
         )
     frame.columns = pd.Index([canonical[name] for name in frame.columns])
     table = Table(
-        parser.path, frame, columns, first_line, parser.decoder.encoding, parser.decimal_mark
+        parser.path, frame, columns, block.first_line, parser.decoder.encoding, parser.decimal_mark
     )
     if scanned is None:  # no larger number is scanned
         for name in numbers:
@@ -241,46 +242,67 @@ def _table(
     return table
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Some lines of a file; those that come next are put in their place.
+
+    Attributes
+    ----------
+    text : bytearray
+        Whole lines in UTF-8, between PADDING bytes of 0.
+    lines, first_line : int
+        How many, and the number of the first in the file.
+    """
+
+    text: bytearray
+    lines: int
+    first_line: int
+
+
 def _blocks(
-    stream: BinaryIO, decoder: Decoder, header_line: int, path: Path
-) -> Iterator[tuple[list[bytes], int]]:
-    """Whole lines without the header, as :func:`_whole_lines`, and the number of the first."""
-    header = rb"\A\0{%d}(?:[^\r\n]*(?:\r\n|\n|\r|\Z)){%d}" % (PADDING, header_line)
+    stream: BufferedReader, decoder: Decoder, header_line: int, path: Path
+) -> Iterator[_Block]:
+    header = re.compile(rb"\0{%d}(?:[^\r\n]*(?:\r\n|\n|\r|\Z)){%d}" % (PADDING, header_line))
     line = 1
-    for block in _whole_lines(stream, decoder, path):
-        if line == 1:
-            block.append(re.sub(header, bytes(PADDING), block.pop()))
+    for text in _whole_lines(stream, decoder, path):
+        if line == 1 and (found := header.match(text)):
+            del text[PADDING : found.end()]
             line += header_line
-        lines = count_lines(block[0])
-        yield block, line
+        lines = count_lines(text)
+        yield _Block(text, lines, line)
         line += lines
 
 
-def _whole_lines(stream: BinaryIO, decoder: Decoder, path: Path) -> Iterator[list[bytes]]:
-    """Blocks of whole lines in UTF-8, between PADDING bytes of 0.
-
-    A block comes in a list, to be taken from it, so that none outlives its turn.
-    """
+def _whole_lines(stream: BufferedReader, decoder: Decoder, path: Path) -> Iterator[bytearray]:
+    """Give the text of blocks, always in the same memory: new pages would cost much time."""
+    read, block = bytearray(BLOCK_BYTES), bytearray()
     rest = b""
-    at_end = False
-    while not at_end:
-        text = stream.read(BLOCK_BYTES)
-        at_end = not text
-        text = decoder.utf8(text, final=at_end)
-        end = len(text) if at_end else text.rfind(b"\n") + 1
-        block = []
-        if end or (at_end and rest):
-            padding = bytes(PADDING)
-            block = [b"".join((padding, rest, memoryview(text)[:end], padding))]
+    while read:
+        del read[stream.readinto(read) :]
+        text = decoder.utf8(read, final=not read)
+        end = text.rfind(b"\n") + 1 if read else len(text)
+        if end or (rest and not read):
+            _fill(block, rest, text, end)
+            yield block
             rest = b""
-        rest, text = rest + text[end:], b""
+        rest += text[end:]
         if len(rest) > _LONGEST_LINE:
             raise FormatError(
                 f"{path}: a line of over {_LONGEST_LINE} bytes, expected rows of cells; "
                 "it is damaged, or no text export"
             )
-        if block:
-            yield block
+
+
+def _fill(block: bytearray, rest: bytes, text: bytes | bytearray, end: int) -> None:
+    """Make a block of what was left of the text before, and of a text up to its `end`."""
+    begin = PADDING + len(rest)
+    size = begin + end + PADDING
+    block += bytes(max(0, size - len(block)))
+    del block[size:]
+    with memoryview(block) as to, memoryview(text) as new:
+        to[PADDING:begin] = rest
+        to[begin:-PADDING] = new[:end]
+        to[-PADDING:] = bytes(PADDING)
 
 
 class _Parser:
@@ -318,9 +340,11 @@ class _Parser:
     def _header_place(self) -> tuple[str, int]:
         return self._layout.separator, self._layout.header_line
 
-    def scan(self, block: bytes) -> pd.DataFrame | None:
+    def scan(self, block: _Block) -> pd.DataFrame | None:
         """Return the wanted columns of a block of rows; None if they are for :meth:`parse`."""
-        cells = self._scanner.scan(block, self.decimal_mark) if self._scanner else None
+        if self._scanner is None:
+            return None
+        cells = self._scanner.scan(block.text, block.lines, self.decimal_mark)
         if cells is None:
             return None
         if not self._saw_fraction:
@@ -339,7 +363,7 @@ class _Parser:
         # the last is what code -1 takes
         return pd.array([*known, None], dtype="str").take(codes)
 
-    def parse(self, block: bytes, first_line: int) -> pa.Table:
+    def parse(self, block: _Block) -> pa.Table:
         """Return the wanted columns of a block of rows, whatever it holds.
 
         Raises
@@ -348,12 +372,12 @@ class _Parser:
             A row is damaged; names the line.
         """
         try:
-            parsed = self._parse(block, first_line, self.decimal_mark)
+            parsed = self._parse(block, self.decimal_mark)
         except FormatError as error:
             # so far the file held whole numbers only
             if self._saw_fraction or not re.search(r"holds '-?\d+,\d+'", str(error)):
                 raise
-            parsed = self._parse(block, first_line, ",")
+            parsed = self._parse(block, ",")
             self.decimal_mark = ","
         if not self._saw_fraction:
             self._saw_fraction = self.decimal_mark == "," or any(
@@ -379,7 +403,7 @@ class _Parser:
             return None
         return lambda row: "skip" if forgive(row.text) else "error"
 
-    def _parse(self, block: bytes, first_line: int, decimal_mark: str) -> pa.Table:
+    def _parse(self, block: _Block, decimal_mark: str) -> pa.Table:
         layout = pacsv.ParseOptions(
             delimiter=self._layout.separator,
             quote_char='"' if self._quoted else False,
@@ -402,7 +426,7 @@ class _Parser:
                 convert_options=convert,
             )
 
-        text = memoryview(block)[PADDING:-PADDING]
+        text = memoryview(block.text)[PADDING:-PADDING]
         if len(text) < _LONGEST_LINE and not bytes(text).strip(b"\r\n"):
             return pa.schema(list(self._types.items())).empty_table()
         with suppress(*_COMPLAINTS):
@@ -411,7 +435,7 @@ class _Parser:
         try:
             return parse(threads=False)
         except _COMPLAINTS as error:
-            what = _where(str(error), self._names, first_line)
+            what = _where(str(error), self._names, block.first_line)
             raise FormatError(f"{self.path}{what}; export the file again") from error
 
 

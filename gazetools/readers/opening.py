@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from gazetools.errors import FormatError
+
+AnyBytes = TypeVar("AnyBytes", bytes, bytearray)
 
 HEAD_BYTES = 64 * 1024
 MAX_RATIO_VARIABLE = "GAZETOOLS_MAX_UNZIP_RATIO"
@@ -25,7 +27,7 @@ _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImple
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
     """Open an export for reading, unzipped if it is gz or a zip of one file.
 
     Raises
@@ -186,7 +188,7 @@ class Decoder:
         name = "utf-8-sig" if may_have_mark else self.encoding
         self._decoder = codecs.getincrementaldecoder(name)()
 
-    def utf8(self, block: bytes, *, final: bool = False) -> bytes:
+    def utf8(self, block: AnyBytes, *, final: bool = False) -> AnyBytes | bytes:
         """Return a block as UTF-8, without a byte order mark.
 
         Raises
@@ -206,7 +208,7 @@ class Decoder:
         self._only_ascii = False
         return text.encode()
 
-    def _decode(self, block: bytes, *, final: bool) -> str:
+    def _decode(self, block: bytes | bytearray, *, final: bool) -> str:
         try:
             return self._decoder.decode(block, final)
         except UnicodeDecodeError:

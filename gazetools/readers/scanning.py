@@ -62,20 +62,21 @@ class Scanner:
     nulls: frozenset[str]
     quoted: bool
 
-    def scan(self, padded: bytes, decimal_mark: str) -> Cells | None:
+    def scan(self, padded: bytearray, rows: int, decimal_mark: str) -> Cells | None:
         """Read a block; None if it holds anything out of the ordinary.
 
         Parameters
         ----------
-        padded : bytes
+        padded : bytearray
             Whole rows in UTF-8 between PADDING bytes of 0.
+        rows : int
+            Line feeds in it.
         decimal_mark : str
         """
         text = np.frombuffer(padded, np.uint8)
         is_whole = padded[-PADDING - 1 : -PADDING] == b"\n"
         if not is_whole or (self.quoted and b'"' in padded) or not self._can_tell_nulls():
             return None
-        rows = count_lines(padded)
         cut = int(b"\r" in padded)
         if cut and not padded.count(b"\r\n") == padded.count(b"\r") == rows:
             return None
@@ -123,7 +124,7 @@ class Scanner:
         return codes, [[name for name in names if name not in self.nulls] for names in texts]
 
 
-def count_lines(text: bytes) -> int:
+def count_lines(text: bytes | bytearray) -> int:
     """Line feeds in a text; several times faster than its own method."""
     parts = (np.frombuffer(text[at : at + _PART], np.uint8) for at in range(0, len(text), _PART))
     return sum(int(np.count_nonzero(part == ord("\n"))) for part in parts)

@@ -55,7 +55,7 @@ from numpy.typing import NDArray
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.building import EYES, about
+from gazetools.readers.building import EYES, Bools, Floats, about
 from gazetools.readers.delimited import Layout, Table, column_names, iter_columns, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
@@ -131,6 +131,9 @@ _OF_VENDOR = ("vendor_event_index", "vendor_duration_ms", "vendor_x_px", "vendor
 _RECTANGLE = ["media_x", "media_y", "media_width", "media_height"]
 _ORIGINAL = ["original_width", "original_height"]
 _KEY = ("subject", "recording")
+Rows = dict[str, Any]
+"""Columns (n,) by name: arrays of numbers, and categories or strings of pandas."""
+
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
 _FASTEST_HZ = 5000.0
 _MANY = 2**16
@@ -195,17 +198,17 @@ class _Export:
     def add(self, table: Table) -> Iterator[Recording]:
         """Take the next block; give the pieces of recordings that are complete."""
         rows = _with_all_columns(table)
-        self._rows += len(rows)
+        self._rows += len(table.frame)
         is_gaze = _eye_tracker_rows(rows)
         self._skipped.update(_count_others(rows, is_gaze))
-        recording_us = rows["recording_us"].fillna(rows["recording_ms"] * 1000)
+        recording_us = _in_us(rows, "recording")
         names = self._names(rows, recording_us)
         time_us = self._tracker_time_us(rows, recording_us, is_gaze)
-        is_timed = time_us.notna().to_numpy()
+        is_timed = ~np.isnan(time_us)
         self._skipped["rows without a tracker time"] += int((is_gaze & ~is_timed).sum())
-        rows = rows.assign(tracker_time_us=time_us, **names)
+        rows |= {"tracker_time_us": time_us, **names}
         kept = is_gaze & is_timed
-        rows = rows if kept.all() else rows[kept]
+        rows = rows if kept.all() else _taken(rows, kept)
         for (subject, name), group in _groups(rows):
             if (subject, name) not in self._recordings:
                 _check_rate(group, table)
@@ -229,29 +232,27 @@ class _Export:
         skipped, self._skipped = +self._skipped, Counter()
         return skipped
 
-    def _tracker_time_us(
-        self, rows: pd.DataFrame, recording_us: pd.Series, is_gaze: NDArray[np.bool_]
-    ) -> pd.Series:
-        tracker_us = rows["tracker_us"].fillna(rows["tracker_ms"] * 1000)
+    def _tracker_time_us(self, rows: Rows, recording_us: Floats, is_gaze: Bools) -> Floats:
+        tracker_us = _in_us(rows, "tracker")
         if self._has_tracker_clock is None and is_gaze.any():
-            self._has_tracker_clock = bool(tracker_us[is_gaze].notna().any())
+            self._has_tracker_clock = not np.isnan(tracker_us[is_gaze]).all()
         return tracker_us if self._has_tracker_clock else recording_us
 
-    def _names(self, rows: pd.DataFrame, recording_us: pd.Series) -> dict[str, pd.Series]:
+    def _names(self, rows: Rows, recording_us: Floats) -> Rows:
         """Subject and recording of every row, made up where the export tells none."""
         subject = _filled(rows["subject"], UNNAMED)
         unnamed = rows["recording"].isna()
         if not unnamed.any():
             return {"subject": subject}
-        recording = _texts(rows["recording"])
+        recording = _texts(rows["recording"]).copy()
         for name in subject[unnamed].unique():
             here = unnamed & (subject == name)
             restarts = self._restarts.setdefault(name, Restarts())
             clocks_us = np.column_stack((np.full(here.sum(), np.nan), recording_us[here]))
-            number = restarts.count(clocks_us)
+            number, at = np.unique(restarts.count(clocks_us), return_inverse=True)
             stem = stem_of(self._path)
-            made_up = {n: f"{stem}-{n + 1}" if n else stem for n in np.unique(number)}
-            recording[here] = pd.Series(number, recording.index[here]).map(made_up)
+            made_up = [f"{stem}-{n + 1}" if n else stem for n in number]
+            recording[here] = pd.array(made_up, dtype="str").take(at)
         return {"subject": subject, "recording": recording}
 
 
@@ -264,15 +265,18 @@ def _has_stimuli(first: Table) -> bool:
     return any(table.frame.notna().any(axis=None) for table in later)
 
 
-def _groups(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+def _groups(rows: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
     """Rows of each recording, by subject and name, in the order of the file."""
-    if len(rows) and all((rows[key] == rows[key].iloc[0]).all() for key in _KEY):
-        subject, name = (str(rows[key].iloc[0]) for key in _KEY)
-        yield (subject, name), rows
+    subject, recording = (rows[key] for key in _KEY)
+    if not len(subject):
         return
-    places = rows.groupby(list(_KEY), sort=False, observed=True).indices
+    if all((names == names[0]).all() for names in (subject, recording)):
+        yield (str(subject[0]), str(recording[0])), rows
+        return
+    keys = pd.DataFrame({key: rows[key] for key in _KEY})
+    places = keys.groupby(list(_KEY), sort=False, observed=True).indices
     for (subject, name), at in sorted(places.items(), key=lambda place: int(place[1][0])):
-        yield (str(subject), str(name)), rows.iloc[at]
+        yield (str(subject), str(name)), _taken(rows, at)
 
 
 class _Pieces:
@@ -291,55 +295,57 @@ class _Pieces:
         self._clock = clock
         self._last_us = -np.inf
         self._events = 0
-        self._held = pd.DataFrame()
+        self._held: Rows = {}
         self._skipped: Counter[str] = Counter()
 
-    def add(self, rows: pd.DataFrame, skipped: Counter[str]) -> Iterator[Recording]:
+    def add(self, rows: Rows, skipped: Counter[str]) -> Iterator[Recording]:
         """Take the next rows, give those before; the vendor's last event may go on."""
         self._skipped += skipped
         rows = self._in_order(rows)
-        if rows.empty:
+        if not len(rows["tracker_time_us"]):
             return
         self._screen_px = self._screen_px or _screen_px(rows)
         self._validation = self._validation or _validation(rows)
         stimulus = _filled(rows["medium"], rows["stimulus"])
-        gaze = _gaze(rows, _texts(stimulus))
+        gaze = _gaze(rows, stimulus)
         self._place(_placements(rows, stimulus))
+        if not self._held:
+            self._held = gaze
+            return
         end = _end_of_events(self._held)
         if end:
-            yield self._piece(self._held[:end])
-        tail = self._held[end:]
-        self._held = pd.concat([tail, gaze], ignore_index=True) if len(tail) else gaze
+            yield self._piece(_taken(self._held, slice(end)))
+        tail = _taken(self._held, slice(end, None))
+        self._held = _joined(tail, gaze) if len(tail["stimulus"]) else gaze
 
     def finish(self, skipped: Counter[str]) -> Iterator[Recording]:
         """Give the rows that were held back."""
         self._skipped += skipped
-        if len(self._held):
+        if self._held:
             yield self._piece(self._held)
 
-    def _in_order(self, rows: pd.DataFrame) -> pd.DataFrame:
-        time_us = rows["tracker_time_us"].to_numpy()
+    def _in_order(self, rows: Rows) -> Rows:
+        time_us = rows["tracker_time_us"]
         if (np.diff(time_us) < 0).any():
-            rows = rows.sort_values("tracker_time_us", kind="stable")
-            time_us = rows["tracker_time_us"].to_numpy()
-        rows = rows.reset_index(drop=True)
+            rows = _taken(rows, np.argsort(time_us, kind="stable"))
+            time_us = rows["tracker_time_us"]
         fresh = (np.diff(time_us, prepend=-np.inf) > 0) & (time_us > self._last_us)
         self._last_us = max(self._last_us, *time_us[-1:])
         if fresh.all():
             return rows
         self._skipped["repeated times"] += int((~fresh).sum())
-        return rows[fresh].reset_index(drop=True)
+        return _taken(rows, fresh)
 
-    def _piece(self, rows: pd.DataFrame) -> Recording:
-        if rows["vendor_event_index"].isna().all():
+    def _piece(self, rows: Rows) -> Recording:
+        if np.isnan(rows["vendor_event_index"]).all():
             number = self._events + 1 + _vendor_event_number(rows)
-            rows = rows.assign(vendor_event_index=number)
-            if rows["vendor_event"].notna().any():
+            rows = rows | {"vendor_event_index": number}
+            if _has_events(rows):
                 self._events = int(number[-1])
         samples, begin_us = _samples(rows, self._clock, self._subject, self._name)
-        fixations, dropped = fixations_of_labels(
-            samples, begin_us, f"vendor:{READER.name}", rows[[*_TOLD]].rename(columns=_TOLD)
-        )
+        told = pd.DataFrame({name: rows[column] for column, name in _TOLD.items()}, copy=False)
+        source = f"vendor:{READER.name}"
+        fixations, dropped = fixations_of_labels(samples, begin_us, source, told)
         self._skipped.update(dropped)
         skipped, self._skipped = dict(self._skipped), Counter()
         return Recording(
@@ -367,20 +373,24 @@ def _profile(filter_name: str) -> str:
     return "tobii-prolab-attention" if "attention" in filter_name.lower() else READER.profile
 
 
-def _end_of_events(rows: pd.DataFrame) -> int:
+def _end_of_events(rows: Rows) -> int:
     """Row with which the vendor's last event begins, which may go on; all if it labels none."""
-    if rows.empty or rows["vendor_event"].isna().all():
-        return len(rows)
+    if not _has_events(rows):
+        return len(rows["vendor_event"])
     number = _vendor_event_number(rows)
     return int(np.searchsorted(number, number[-1]))
 
 
-def _vendor_event_number(rows: pd.DataFrame) -> NDArray[np.int64]:
+def _has_events(rows: Rows) -> bool:
+    return not rows["vendor_event"].isna().all()
+
+
+def _vendor_event_number(rows: Rows) -> NDArray[np.int64]:
     """Count the vendor's events from 0, by each row's label and index."""
-    if not rows["vendor_event"].notna().any():
-        return np.zeros(len(rows), np.int64)
+    if not _has_events(rows):
+        return np.zeros(len(rows["vendor_event"]), np.int64)
     kind = pd.factorize(rows["vendor_event"])[0]
-    index = rows["vendor_event_index"].fillna(-1).to_numpy()
+    index = np.nan_to_num(rows["vendor_event_index"], nan=-1.0)
     changes = [np.diff(column, prepend=column[:1]) != 0 for column in (kind, index)]
     return np.cumsum(changes[0] | changes[1])
 
@@ -408,28 +418,48 @@ def _without(numbers: dict[str, str], unneeded: Collection[str]) -> dict[str, st
     }
 
 
-def _with_all_columns(table: Table) -> pd.DataFrame:
-    rows = table.frame
-    nowhere = np.full(len(rows), -1, np.int8)
+def _with_all_columns(table: Table) -> Rows:
+    """Columns of a block; what is absent is missing everywhere, but for the columns of an eye."""
+    count = len(table.frame)
+    nowhere = np.full(count, -1, np.int8)
     no_text = pd.Categorical.from_codes(nowhere, pd.Index([""], dtype="str"), validate=False)
-    no_number = np.full(len(rows), np.nan)
-    absent = {**dict.fromkeys(_TEXTS, no_text), **dict.fromkeys(_NUMBERS, no_number)}
-    # all at once, and one column for all that lack: both spare time
-    return pd.DataFrame(absent | dict(rows.items()), index=rows.index, copy=False)
+    no_number = np.full(count, np.nan)
+    numbers = [name for name in _NUMBERS if not name.startswith(EYES)]
+    return dict.fromkeys(_TEXTS, no_text) | dict.fromkeys(numbers, no_number) | _rows(table.frame)
 
 
-def _texts(values: pd.Series, rename: Mapping[str, str] | None = None) -> pd.Series:
+def _rows(frame: pd.DataFrame) -> Rows:
+    return {
+        name: column.array if column.dtype.kind == "O" else column.to_numpy()
+        for name, column in frame.items()
+    }
+
+
+def _taken(rows: Rows, at: Any) -> Rows:
+    return {name: values[at] for name, values in rows.items()}
+
+
+def _joined(rows: Rows, more: Rows) -> Rows:
+    return _rows(pd.concat([pd.DataFrame(rows), pd.DataFrame(more)], ignore_index=True))
+
+
+def _in_us(rows: Rows, clock: str) -> Floats:
+    in_us, in_ms = rows[f"{clock}_us"], rows[f"{clock}_ms"]
+    time_us: Floats = np.where(np.isnan(in_us), in_ms * 1000, in_us)
+    return time_us
+
+
+def _texts(values: Any, rename: Mapping[str, str] | None = None) -> Any:
     """Make strings of categories, which is much faster than a cast; what has no name is null."""
-    if not isinstance(values.dtype, pd.CategoricalDtype):
+    if not isinstance(values, pd.Categorical):
         return values
     if not _any_known(values):
-        return pd.Series(_repeated(None, len(values)), index=values.index)
-    categories = values.cat.categories.to_numpy(object)
+        return _repeated(None, len(values))
+    categories = values.categories.to_numpy(object)
     if rename is not None:
         categories = np.array([rename.get(name) for name in categories], object)
     # the last is what code -1 takes
-    names = pd.array([*categories, None], dtype="str")
-    return pd.Series(names.take(values.cat.codes.to_numpy()), index=values.index)
+    return pd.array([*categories, None], dtype="str").take(values.codes)
 
 
 def _repeated(text: str | None, count: int) -> Any:
@@ -442,16 +472,17 @@ def _many(text: str | None, count: int) -> Any:
     return pd.array([text], dtype="str").take(np.zeros(count, np.int64))
 
 
-def _filled(texts: pd.Series, by: pd.Series | str) -> pd.Series:
-    """Fill what is missing in a categorical column."""
+def _filled(texts: Any, by: Any) -> Any:
+    """Fill what is missing in a categorical column with a text, or with those of another."""
     if not texts.isna().any():
         return texts
-    return _texts(texts).fillna(by if isinstance(by, str) else _texts(by))
+    known = pd.Series(_texts(texts))
+    return known.fillna(by if isinstance(by, str) else pd.Series(_texts(by))).array
 
 
-def _check_rate(rows: pd.DataFrame, table: Table) -> None:
+def _check_rate(rows: Rows, table: Table) -> None:
     """Refuse times that were not written in the unit they are read in."""
-    rate_hz = 1e6 / sample_interval_us(np.sort(rows["tracker_time_us"].to_numpy()))
+    rate_hz = 1e6 / sample_interval_us(np.sort(rows["tracker_time_us"]))
     if rate_hz > _FASTEST_HZ:
         used = _time_column(table)
         raise FormatError(
@@ -461,9 +492,9 @@ def _check_rate(rows: pd.DataFrame, table: Table) -> None:
         )
 
 
-def _about(rows: pd.DataFrame, table: Table, header: list[str]) -> About:
+def _about(rows: Rows, table: Table, header: list[str]) -> About:
     used = _time_column(table)
-    told = {name: first_known(rows[name]) for name in ("software", "filter")}
+    told = {name: first_known(pd.Series(rows[name])) for name in ("software", "filter")}
     return about(table, header, **told, time=table.columns[used], time_unit=used[-2:])
 
 
@@ -472,10 +503,13 @@ def _time_column(table: Table) -> str:
     return next(n for n in _TIMES if n in table.columns and table.frame[n].notna().any())
 
 
-def _validation(rows: pd.DataFrame) -> dict[str, float]:
+def _validation(rows: Rows) -> dict[str, float]:
     """Accuracy and precision that were measured after calibration, else in it."""
-    known = {name: rows[name].dropna() for name in _VALIDATION}
-    found = {name: float(values.iloc[0]) for name, values in known.items() if len(values)}
+    found = {}
+    for name in _VALIDATION:
+        is_known = ~np.isnan(rows[name])
+        if is_known.any():
+            found[name] = float(rows[name][is_known.argmax()])
     accuracy = found.get("validation_accuracy", found.get("calibration_accuracy"))
     precision = found.get("validation_precision", found.get("calibration_precision"))
     measured = {"accuracy_deg": accuracy, "precision_rms_deg": precision}
@@ -485,78 +519,82 @@ def _validation(rows: pd.DataFrame) -> dict[str, float]:
 # ---------------------------------------------------------------- rows
 
 
-def _eye_tracker_rows(rows: pd.DataFrame) -> NDArray[np.bool_]:
+def _eye_tracker_rows(rows: Rows) -> Bools:
     sensor = rows["sensor"]
-    return _is(sensor, "Eye Tracker") if _any_known(sensor) else rows["event_row"].isna().to_numpy()
+    is_told: Bools = rows["event_row"].isna()
+    return _is(sensor, "Eye Tracker") if _any_known(sensor) else is_told
 
 
-def _count_others(rows: pd.DataFrame, is_gaze: NDArray[np.bool_]) -> dict[str, int]:
+def _count_others(rows: Rows, is_gaze: Bools) -> dict[str, int]:
     if is_gaze.all():
         return {}
-    others = _texts(rows.loc[~is_gaze, "sensor"]).str.lower().fillna("event")
+    others = pd.Series(_texts(rows["sensor"][~is_gaze])).str.lower().fillna("event")
     return {f"{name} rows": int(count) for name, count in others.value_counts().items()}
 
 
-def _gaze(rows: pd.DataFrame, stimulus: pd.Series) -> pd.DataFrame:
+def _gaze(rows: Rows, stimulus: Any) -> Rows:
     """Take what samples and the vendor's fixations are made of."""
     eyes = [c.name for c in SAMPLES.columns if c.name.startswith(EYES) and c.name in rows]
-    columns = {
+    return {
         "stimulus": stimulus,
-        "tracker_time_us": np.rint(rows["tracker_time_us"].to_numpy()).astype(np.int64),
+        "tracker_time_us": np.rint(rows["tracker_time_us"]).astype(np.int64),
         **{name: rows[name] for name in ("x_px", "y_px", *eyes)},
         **{f"{eye}_valid": _valid(rows, eye) for eye in EYES},
         "vendor_event": _texts(rows["vendor_event"], _VENDOR_EVENTS),
         **{name: rows[name] for name in _OF_VENDOR},
     }
-    return pd.DataFrame(columns, index=rows.index, copy=False)
 
 
 def _samples(
-    rows: pd.DataFrame, clock: TrialClock, subject: str, recording: str
-) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    rows: Rows, clock: TrialClock, subject: str, recording: str
+) -> tuple[pd.DataFrame, Floats]:
     """Make SAMPLES of a recording's next rows; also return when each sample begins."""
-    time_us = rows["tracker_time_us"].to_numpy()
+    time_us = rows["tracker_time_us"]
     trial, clock_us, begin_us = clock.add(time_us, rows["stimulus"])
     columns = {name: rows[name] for name in rows if name not in _OF_VENDOR} | {
-        "recording": _repeated(recording, len(rows)),
-        "subject": _repeated(subject, len(rows)),
+        "recording": _repeated(recording, len(time_us)),
+        "subject": _repeated(subject, len(time_us)),
+        "stimulus": _texts(rows["stimulus"]),
         "trial": trial,
         "t_ms": (time_us - clock_us) / 1000,
-        "vendor_event_index": rows["vendor_event_index"].fillna(0).astype("int64"),
+        "vendor_event_index": np.nan_to_num(rows["vendor_event_index"]).astype(np.int64),
     }
-    return SAMPLES.conform(pd.DataFrame(columns, index=rows.index, copy=False)), begin_us
+    return SAMPLES.conform(pd.DataFrame(columns, copy=False)), begin_us
 
 
-def _valid(rows: pd.DataFrame, eye: str) -> NDArray[np.bool_]:
-    x = (rows[f"{eye}_x_{unit}"].to_numpy() for unit in ("px", "mm"))
-    seen: NDArray[np.bool_] = ~np.logical_and(*map(np.isnan, x))
+def _valid(rows: Rows, eye: str) -> Bools:
+    known = [~np.isnan(rows[x]) for x in (f"{eye}_x_px", f"{eye}_x_mm") if x in rows]
     validity = rows[f"{eye}_validity"]
-    return seen & _is(validity, "Valid") if _any_known(validity) else seen
+    told = [_is(validity, "Valid")] if _any_known(validity) else []
+    has_gaze = np.any(known, axis=0) if known else np.zeros(len(validity), bool)
+    seen: Bools = np.all([has_gaze, *told], axis=0)
+    return seen
 
 
-def _any_known(texts: pd.Series) -> bool:
-    return bool(texts.array.codes.max(initial=-1) >= 0)
+def _any_known(texts: pd.Categorical) -> bool:
+    return bool(texts.codes.max(initial=-1) >= 0)
 
 
-def _is(texts: pd.Series, text: str) -> NDArray[np.bool_]:
+def _is(texts: pd.Categorical, text: str) -> Bools:
     """Whether a categorical column (n,) holds a text."""
-    code = texts.cat.categories.get_indexer([text])[0]
-    found: NDArray[np.bool_] = texts.array.codes == (code if code >= 0 else -2)
+    names = texts.categories.tolist()
+    found: Bools = texts.codes == (names.index(text) if text in names else -2)
     return found
 
 
-def _screen_px(rows: pd.DataFrame) -> tuple[int, int] | None:
-    known = rows[["screen_width", "screen_height"]].dropna()
-    if known.empty:
+def _screen_px(rows: Rows) -> tuple[int, int] | None:
+    width, height = rows["screen_width"], rows["screen_height"]
+    at = np.argmin(np.isnan(width) | np.isnan(height))
+    if np.isnan(width[at] + height[at]):
         return None
-    return int(known.iloc[0, 0]), int(known.iloc[0, 1])
+    return int(width[at]), int(height[at])
 
 
-def _placements(rows: pd.DataFrame, stimulus: pd.Series) -> Iterator[tuple[str, Placement | None]]:
+def _placements(rows: Rows, stimulus: Any) -> Iterator[tuple[str, Placement | None]]:
     """Where each stimulus lay, once for every place; None for a place of no size."""
-    names = stimulus.astype("category").cat
-    shown = [names.codes.to_numpy(), *(rows[name].to_numpy() for name in _RECTANGLE)]
-    is_new = np.arange(len(rows)) == 0
+    names = pd.Categorical(stimulus)
+    shown = [names.codes, *(rows[name] for name in _RECTANGLE)]
+    is_new = np.arange(len(names)) == 0
     for column in shown:
         is_new[1:] |= column[1:] != column[:-1]
     is_known = shown[0] >= 0
@@ -566,7 +604,7 @@ def _placements(rows: pd.DataFrame, stimulus: pd.Series) -> Iterator[tuple[str, 
     at = np.flatnonzero(is_new & is_known)[::-1]
     places = zip(*(column[at].tolist() for column in shown), strict=True)
     first = dict(zip(places, at, strict=True))
-    original = [rows[name].to_numpy() for name in _ORIGINAL]
+    original = [rows[name] for name in _ORIGINAL]
     for (code, x, y, width, height), row in reversed(first.items()):
         # without the original size, image px are the px that were presented
         sizes = zip((width, height), (column[row] for column in original), strict=True)
