@@ -13,7 +13,7 @@ from gradtrack_model.config import PRESETS
 from gradtrack_model.evaluate import evaluate
 from gradtrack_model.train import fit
 
-QUICK = PRESETS["laptop"].replace(size_px=96, iterations=60, val_every=20, save_every=60)
+QUICK = PRESETS["laptop"].replace(size_px=96, iterations=100, val_every=20, save_every=100)
 
 
 @pytest.fixture(scope="module")

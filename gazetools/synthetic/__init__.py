@@ -2,13 +2,11 @@
 
 They are the demo data, and what the tests measure the rest of the package against.
 :func:`write_cohort` makes a whole folder. Its parts can be used alone: the image and
-its lesion (:mod:`.drawing`), the cohort's reader (:mod:`.circling`), the simulated eye
-tracker (:mod:`.tracker`), a session before a display (:mod:`.session`) and the vendor's
-file (:mod:`.prolab`). The reader who comes closest to real gaze (:mod:`.scanpath`) looks at
-images that there are (:mod:`.simulating`).
+its lesion (:mod:`.drawing`), the simulated reader (:mod:`.scanpath`) and eye tracker
+(:mod:`.tracker`), a session before a display (:mod:`.session`) and the vendor's file
+(:mod:`.prolab`). The same reader looks at images that there are (:mod:`.simulating`).
 """
 
-from gazetools.synthetic.circling import circling_scanpath
 from gazetools.synthetic.cohort import Cohort, write_cohort
 from gazetools.synthetic.drawing import synthetic_image
 from gazetools.synthetic.prolab import ExportOptions, write_prolab_export
@@ -25,7 +23,6 @@ __all__ = [
     "ReaderModel",
     "Session",
     "Subject",
-    "circling_scanpath",
     "fitted",
     "record_session",
     "schedule",

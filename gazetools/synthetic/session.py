@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gazetools.synthetic.circling import circling_scanpath, resting_durations
+from gazetools.synthetic.scanpath import ReaderModel, simulate_scanpath
 from gazetools.synthetic.spec import CohortSpec, Presentation, fitted
 from gazetools.synthetic.tracker import Subject, schedule, simulate_samples
 
@@ -17,6 +17,8 @@ _LEAD_IN_MS = 200.0
 """The tracker finds the eyes only after this time."""
 _CALIBRATION_POINTS = np.array([[0.5, 0.5], [0.1, 0.1], [0.9, 0.1], [0.1, 0.9], [0.9, 0.9]])
 _CROSS_SPREAD = 0.02
+_REST_LOG_SD = 0.45
+"""How unequal fixations between images are."""
 _CALIBRATION = "Eyetracker Calibration"
 _CROSS = "Fixation cross"
 
@@ -52,12 +54,13 @@ def simulate_session(
     rng = spec.rng("session", reader)
     subject = Subject.draw(rng, f"R{reader + 1:02d}", spec)
     sizes = {name: (mask.shape[1], mask.shape[0]) for name, mask in masks.items()}
+    model = ReaderModel(fixations=spec.fixations)
     return record_session(
         rng,
         f"Recording{reader + 1}",
         subject,
         sizes,
-        lambda image: circling_scanpath(rng, masks[image], spec.fixations),
+        lambda image: simulate_scanpath(rng, masks[image], model),
         spec,
     )
 
@@ -127,7 +130,7 @@ def _block(
     rng: np.random.Generator, points_px: NDArray[np.float64], lasts_s: float, block: int
 ) -> pd.DataFrame:
     """Fixations on `points_px` (n, 2) that share `lasts_s` at random; no media."""
-    share = resting_durations(rng, len(points_px))
+    share = np.exp(_REST_LOG_SD * rng.standard_normal(len(points_px)))
     return pd.DataFrame(
         {
             "x_px": points_px[:, 0],
