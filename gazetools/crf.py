@@ -28,7 +28,7 @@ LEAST_PROBABILITY = 1e-5
 MOST_STEPS = 2**20
 """Lattice coordinates stay within this: as float32, they then tell sixteenths of a step."""
 SMALL_PX = 64 * 64
-"""Of images of no more pixels a kernel is kept as a matrix: at most 64 MB, and 0.1 s an image."""
+"""Of images of no more pixels each kernel is kept as a matrix: at most 64 MB in each thread."""
 
 
 @dataclass(frozen=True)

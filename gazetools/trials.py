@@ -121,7 +121,9 @@ def cut_at_trials(fixations: pd.DataFrame, samples: pd.DataFrame, gaze: Floats) 
     if not cuts.any():
         return fixations.assign(whole=True)
     of = np.repeat(np.arange(len(cuts)), cuts + 1)
-    at = np.arange(len(of)) - (np.cumsum(cuts + 1) - cuts - 1 - before)[of]
+    first_part = np.cumsum(cuts + 1) - (cuts + 1)
+    # which stretch between two changes each part lies in
+    at = before[of] + np.arange(len(of)) - first_part[of]
     is_first, is_last, is_cut = at == before[of], at == until[of], cuts[of] > 0
     borders = np.concatenate(([0], changes, [0]))
     start = np.where(is_first, first[of], borders[at])

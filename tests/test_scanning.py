@@ -124,6 +124,16 @@ def test_blocks_take_turns_in_one_memory(
     assert [table.first_line for table in tables] == starts[:-1].tolist()
 
 
+def test_pyarrow_holds_no_block_that_is_to_be_filled_again(tmp_path, monkeypatch):
+    """It reads columns of whole numbers, in threads that may outlast their call."""
+    path = tmp_path / "export.tsv"
+    path.write_bytes(b"n\ti\n" + b"".join(b"%d.5\t%d\n" % (i, i) for i in range(400_000)))
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 500_000)
+    for _ in range(12):
+        tables = iter_columns(path, Layout("\t"), {}, {"n": "n"}, {"i": "i"})
+        assert sum(int(table.frame["i"].sum()) for table in tables) == sum(range(400_000))
+
+
 # ---------------------------------------------------------------- refused
 
 

@@ -215,14 +215,6 @@ def test_nothing_to_look_at_is_an_error():
         simulate_scanpath(np.random.default_rng(0), np.zeros((40, 50), bool))
 
 
-def test_any_mask_can_be_looked_at():
-    mask = np.zeros((40, 50), bool)
-    mask[20, 30] = True
-    mask[0:3, 0:3] = True
-    path = simulate_scanpath(np.random.default_rng(0), mask)
-    assert np.isfinite(path.to_numpy()).all()
-
-
 # ---------------------------------------------------------------- the tracker
 
 CLEAN = CohortSpec(rate_hz=1000, noise_deg=0, blinks_per_s=0, eye_losses_per_s=0, dropped_share=0)

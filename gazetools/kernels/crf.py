@@ -213,7 +213,7 @@ def filter_on_lattice(
 
 @njit(cache=True, nogil=True)
 def kernel_row(features: Floats, i: int, row: Floats) -> None:
-    """Kernel of point i and of all n others, row (n,), of features (d, n); all float64.
+    """Kernel of point i and of all n points, row (n,), of features (d, n); all float64.
 
     The exponential is a polynomial within 1e-14, as exp itself does not vectorise.
     """

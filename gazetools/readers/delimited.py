@@ -244,7 +244,7 @@ def _table(
 
 @dataclass(frozen=True)
 class _Block:
-    """Some lines of a file; those that come next are put in their place.
+    """Some lines of a file, valid until the next are asked for.
 
     Attributes
     ----------
@@ -426,8 +426,9 @@ class _Parser:
                 convert_options=convert,
             )
 
-        text = memoryview(block.text)[PADDING:-PADDING]
-        if len(text) < _LONGEST_LINE and not bytes(text).strip(b"\r\n"):
+        # a copy, as pyarrow's threads may hold it still when the block's memory is needed again
+        text = bytes(memoryview(block.text)[PADDING:-PADDING])
+        if len(text) < _LONGEST_LINE and not text.strip(b"\r\n"):
             return pa.schema(list(self._types.items())).empty_table()
         with suppress(*_COMPLAINTS):
             return parse(threads=True)

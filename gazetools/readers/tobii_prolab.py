@@ -33,9 +33,9 @@ SAMPLES column                              export column
 The presented-media rectangle becomes a Placement of the medium; a medium that was presented
 in more than one place gets none. Dropped and counted: rows of
 other sensors (mouse, gyroscope ...), event rows, rows without a tracker time, and rows that
-repeat a tracker time. A run of one stimulus is a trial; where no stimulus is shown the trial
-is 0. Vendor fixations begin midway to the sample before; their duration is the vendor's own, or,
-where it was not exported, that of their samples.
+repeat a tracker time. Columns of an eye that the export lacks are not made. A run of one stimulus
+is a trial; where no stimulus is shown the trial is 0. Vendor fixations begin midway to the sample
+before; their duration is the vendor's own, or, where it was not exported, that of their samples.
 
 Without a participant's name the subject is "unnamed"; without a recording's name it is that of
 the file, and a new recording (``name-2``) begins where the recording's clock jumps back. Bare
@@ -520,9 +520,10 @@ def _validation(rows: Rows) -> dict[str, float]:
 
 
 def _eye_tracker_rows(rows: Rows) -> Bools:
-    sensor = rows["sensor"]
-    is_told: Bools = rows["event_row"].isna()
-    return _is(sensor, "Eye Tracker") if _any_known(sensor) else is_told
+    if _any_known(rows["sensor"]):
+        return _is(rows["sensor"], "Eye Tracker")
+    is_gaze: Bools = rows["event_row"].isna()
+    return is_gaze
 
 
 def _count_others(rows: Rows, is_gaze: Bools) -> dict[str, int]:
@@ -563,11 +564,13 @@ def _samples(
 
 
 def _valid(rows: Rows, eye: str) -> Bools:
-    known = [~np.isnan(rows[x]) for x in (f"{eye}_x_px", f"{eye}_x_mm") if x in rows]
     validity = rows[f"{eye}_validity"]
-    told = [_is(validity, "Valid")] if _any_known(validity) else []
-    has_gaze = np.any(known, axis=0) if known else np.zeros(len(validity), bool)
-    seen: Bools = np.all([has_gaze, *told], axis=0)
+    seen = np.zeros(len(validity), np.bool_)
+    for x in (f"{eye}_x_px", f"{eye}_x_mm"):
+        if x in rows:
+            seen |= ~np.isnan(rows[x])
+    if _any_known(validity):
+        seen &= _is(validity, "Valid")
     return seen
 
 
