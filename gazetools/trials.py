@@ -114,20 +114,12 @@ def cut_at_trials(fixations: pd.DataFrame, samples: pd.DataFrame, gaze: Floats) 
         trial stay as they are; only they are whole.
     """
     trial = samples["trial"].to_numpy()
-    changes = np.flatnonzero(np.diff(trial)) + 1
-    first, last = (fixations[name].to_numpy() for name in ("first_row", "last_row"))
-    before, until = (np.searchsorted(changes, rows, "right") for rows in (first, last))
-    cuts = until - before
-    if not cuts.any():
+    first, stop_row = fixations["first_row"].to_numpy(), fixations["last_row"].to_numpy() + 1
+    of, start, stop = _parts(first, stop_row, np.flatnonzero(np.diff(trial)) + 1)
+    is_first, is_last = start == first[of], stop == stop_row[of]
+    is_cut = ~(is_first & is_last)
+    if not is_cut.any():
         return fixations.assign(whole=True)
-    of = np.repeat(np.arange(len(cuts)), cuts + 1)
-    first_part = np.cumsum(cuts + 1) - (cuts + 1)
-    # which stretch between two changes each part lies in
-    at = before[of] + np.arange(len(of)) - first_part[of]
-    is_first, is_last, is_cut = at == before[of], at == until[of], cuts[of] > 0
-    borders = np.concatenate(([0], changes, [0]))
-    start = np.where(is_first, first[of], borders[at])
-    stop = np.where(is_last, last[of] + 1, borders[at + 1])
     parts = fixations.iloc[of].reset_index(drop=True)
     onset_ms, duration_ms = parts["onset_ms"].to_numpy(), parts["duration_ms"].to_numpy()
     time_us = samples["tracker_time_us"].to_numpy()
@@ -156,6 +148,19 @@ def too_short(parts: pd.DataFrame, min_part_ms: float) -> pd.Series:
     """Tell which parts of cut fixations (n,) are too short, to the whole ms, to be any."""
     lasts_ms = parts["duration_ms"].round()
     return ~parts["whole"] & (parts["trial"] > 0) & (lasts_ms < min_part_ms)
+
+
+def _parts(
+    first: Integers, stop: Integers, changes: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Return number of stretch, first row, and row after the last, of each part."""
+    before, until = np.searchsorted(changes, first, "right"), np.searchsorted(changes, stop)
+    counts = until - before + 1
+    of = np.repeat(np.arange(len(counts)), counts)
+    # how many changes there are before each part
+    at = np.arange(len(of)) - (np.cumsum(counts) - counts - before)[of]
+    borders = np.concatenate(([0], changes, [stop.max(initial=0)]))
+    return of, np.maximum(first[of], borders[at]), np.minimum(stop[of], borders[at + 1])
 
 
 def _means(values: Floats, start: Integers, stop: Integers) -> Floats:

@@ -15,7 +15,7 @@ wrote into them; the card says so. A stimulus on which no fixation has a positio
 calibration or a cross, needs neither image nor list; what of it is left out is counted.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def export_hugging_face(
         if not parts:
             raise SchemaError("no row is on an image, so none is in a split; export without lists")
         if spec.images is not None:
-            images, absent = _write_images(tables, spec, folder)
+            images, absent = _write_images(tables, spec, may_lack, folder)
             parts += images
             left_out += [f"{absent:,} stimuli without an image"] if absent else []
         files = len(parts) + _write_texts(tables, spec, parts, folder)
@@ -131,10 +131,11 @@ def _write_texts(tables: Tables, spec: HuggingFaceSpec, parts: list[Part], folde
 # ---------------------------------------------------------------- images
 
 
-def _write_images(tables: Tables, spec: HuggingFaceSpec, folder: Path) -> tuple[list[Part], int]:
+def _write_images(
+    tables: Tables, spec: HuggingFaceSpec, may_lack: Collection[str], folder: Path
+) -> tuple[list[Part], int]:
     """Write the images of stimuli; returns what was written, and how many stimuli are none."""
     assert spec.images is not None
-    may_lack = no_images(tables.fixations)
     stimuli = pd.concat([table["stimulus"] for _, table in tables.given()]).dropna()
     stimuli = stimuli.drop_duplicates().sort_values(ignore_index=True)
     image_of = list_images(spec.images)

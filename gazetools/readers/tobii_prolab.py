@@ -71,6 +71,9 @@ from gazetools.tables import SAMPLES
 from gazetools.timeline import sample_interval_us
 from gazetools.trials import TrialClock
 
+Rows = dict[str, Any]
+"""Columns (n,) by name: arrays of numbers, and categories or strings of pandas."""
+
 _TEXTS: dict[str, tuple[str, ...]] = {
     "sensor": ("sensor",),
     "subject": ("participantname",),
@@ -131,9 +134,6 @@ _OF_VENDOR = ("vendor_event_index", "vendor_duration_ms", "vendor_x_px", "vendor
 _RECTANGLE = ["media_x", "media_y", "media_width", "media_height"]
 _ORIGINAL = ["original_width", "original_height"]
 _KEY = ("subject", "recording")
-Rows = dict[str, Any]
-"""Columns (n,) by name: arrays of numbers, and categories or strings of pandas."""
-
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
 _FASTEST_HZ = 5000.0
 _MANY = 2**16
@@ -309,14 +309,13 @@ class _Pieces:
         stimulus = _filled(rows["medium"], rows["stimulus"])
         gaze = _gaze(rows, stimulus)
         self._place(_placements(rows, stimulus))
-        if not self._held:
-            self._held = gaze
-            return
-        end = _end_of_events(self._held)
-        if end:
-            yield self._piece(_taken(self._held, slice(end)))
-        tail = _taken(self._held, slice(end, None))
-        self._held = _joined(tail, gaze) if len(tail["stimulus"]) else gaze
+        held, self._held = self._held, gaze
+        if held:
+            end = _end_of_events(held)
+            if end:
+                yield self._piece(_taken(held, slice(end)))
+            if end < len(held["stimulus"]):
+                self._held = _joined(_taken(held, slice(end, None)), gaze)
 
     def finish(self, skipped: Counter[str]) -> Iterator[Recording]:
         """Give the rows that were held back."""
