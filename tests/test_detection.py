@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gazetools.events import PROFILES, BlinkSpec
 from gazetools.ingestion import IngestSpec, detection, ingest
 from gazetools.ingestion.detection import Detection
-from gazetools.readers import delimited, pieces, read
+from gazetools.readers import delimited, pieces, read, tobii_prolab
 
 
 def detected(samples, profile, sizes, least_rows, monkeypatch):
@@ -110,13 +110,14 @@ def long_export(folder, *, blocks):
 
 
 @settings(max_examples=5, deadline=None)
-@given(block_bytes=st.integers(20_000, 90_000))
-def test_blocks_of_any_size_are_one_recording(tmp_path_factory, block_bytes):
+@given(block_bytes=st.integers(20_000, 90_000), least_rows=st.integers(1, 500))
+def test_blocks_of_any_size_are_one_recording(tmp_path_factory, block_bytes, least_rows):
     path = long_export(tmp_path_factory.mktemp("long"), blocks=8)
     with pytest.MonkeyPatch.context() as patch:
         whole = read(path)
         ingested = ingest([path], keep=["samples"])
         patch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+        patch.setattr(tobii_prolab, "_LEAST_ROWS", least_rows)
         patch.setattr(detection, "_LEAST_ROWS", 200)
         assert len(list(pieces(path))) > 1
         assert_same(read(path), whole)
@@ -132,6 +133,7 @@ def test_vendor_fixations_in_pieces(block_bytes, tmp_path, monkeypatch):
     spec = IngestSpec(events="vendor")
     whole = ingest([path], spec)
     monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)  # the less holds no whole fixation
+    monkeypatch.setattr(tobii_prolab, "_LEAST_ROWS", 1)
     again = ingest([path], spec)
     pd.testing.assert_frame_equal(again.fixations, whole.fixations)
     assert again.summary.as_dict() == whole.summary.as_dict()

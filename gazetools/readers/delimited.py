@@ -6,6 +6,7 @@ errors that name the line.
 """
 
 import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,9 +27,11 @@ from gazetools.kernels.cells import PADDING
 from gazetools.readers.opening import Decoder, open_bytes, read_head, read_head_bytes
 from gazetools.readers.scanning import Scanner, count_lines
 
-BLOCK_BYTES = 14 * 2**20
+BLOCK_BYTES = 10 * 2**20
 NULLS = ("", "NA", "NaN", "nan", ".")
 
+_AHEAD = 3
+"""Blocks that are read ahead: work comes in pieces of several."""
 _LONGEST_LINE = 2**20
 _LARGEST = 2.0**53
 """No export holds larger numbers, and float64 has no exact ones beyond."""
@@ -177,7 +180,7 @@ def iter_columns(
 ) -> Iterator[Table]:
     """Read some columns of a delimited file, block by block; at least one block comes.
 
-    While a block is worked on, the next is read.
+    While a block is worked on, the next ones are read.
 
     Parameters
     ----------
@@ -191,14 +194,14 @@ def iter_columns(
     FormatError
         A row has too few or too many fields, or a number is none; names the line.
     """
-    yield from _one_ahead(_iter_columns(path, layout, texts, numbers, integers or {}, categories))
+    yield from _ahead(_iter_columns(path, layout, texts, numbers, integers or {}, categories))
 
 
-def _one_ahead(tables: Iterator[Table]) -> Iterator[Table]:
+def _ahead(tables: Iterator[Table]) -> Iterator[Table]:
     with ThreadPoolExecutor(1) as worker:
-        coming = worker.submit(next, tables, None)
-        while ready := [table for table in [coming.result()] if table is not None]:
-            coming = worker.submit(next, tables, None)
+        coming = deque(worker.submit(next, tables, None) for _ in range(_AHEAD))
+        while ready := [table for table in [coming.popleft().result()] if table is not None]:
+            coming.append(worker.submit(next, tables, None))
             yield ready.pop()  # and hold on to none of it
 
 

@@ -52,6 +52,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import union_categoricals
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
@@ -137,6 +138,8 @@ _KEY = ("subject", "recording")
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
 _FASTEST_HZ = 5000.0
 _MANY = 2**16
+_LEAST_ROWS = 50_000
+"""In a piece, but for the last: tables of fewer take as long."""
 
 _VENDOR_EVENTS = {
     "Fixation": "fixation",
@@ -240,7 +243,7 @@ class _Export:
 
     def _names(self, rows: Rows, recording_us: Floats) -> Rows:
         """Subject and recording of every row, made up where the export tells none."""
-        subject = _filled(rows["subject"], UNNAMED)
+        subject = _filled(rows["subject"], _constant(UNNAMED, len(recording_us)))
         unnamed = rows["recording"].isna()
         if not unnamed.any():
             return {"subject": subject}
@@ -295,11 +298,11 @@ class _Pieces:
         self._clock = clock
         self._last_us = -np.inf
         self._events = 0
-        self._held: Rows = {}
+        self._held: list[Rows] = []
         self._skipped: Counter[str] = Counter()
 
     def add(self, rows: Rows, skipped: Counter[str]) -> Iterator[Recording]:
-        """Take the next rows, give those before; the vendor's last event may go on."""
+        """Take the next rows, give those before if they are many; the last event may go on."""
         self._skipped += skipped
         rows = self._in_order(rows)
         if not len(rows["tracker_time_us"]):
@@ -309,19 +312,19 @@ class _Pieces:
         stimulus = _filled(rows["medium"], rows["stimulus"])
         gaze = _gaze(rows, stimulus)
         self._place(_placements(rows, stimulus))
-        held, self._held = self._held, gaze
-        if held:
+        if sum(len(some["stimulus"]) for some in self._held) >= _LEAST_ROWS:
+            held = _joined(self._held)
             end = _end_of_events(held)
+            self._held = [_taken(held, slice(end, None))]
             if end:
                 yield self._piece(_taken(held, slice(end)))
-            if end < len(held["stimulus"]):
-                self._held = _joined(_taken(held, slice(end, None)), gaze)
+        self._held.append(gaze)
 
     def finish(self, skipped: Counter[str]) -> Iterator[Recording]:
         """Give the rows that were held back."""
         self._skipped += skipped
         if self._held:
-            yield self._piece(self._held)
+            yield self._piece(_joined(self._held))
 
     def _in_order(self, rows: Rows) -> Rows:
         time_us = rows["tracker_time_us"]
@@ -381,7 +384,7 @@ def _end_of_events(rows: Rows) -> int:
 
 
 def _has_events(rows: Rows) -> bool:
-    return not rows["vendor_event"].isna().all()
+    return _any_known(rows["vendor_event"])
 
 
 def _vendor_event_number(rows: Rows) -> NDArray[np.int64]:
@@ -420,11 +423,16 @@ def _without(numbers: dict[str, str], unneeded: Collection[str]) -> dict[str, st
 def _with_all_columns(table: Table) -> Rows:
     """Columns of a block; what is absent is missing everywhere, but for the columns of an eye."""
     count = len(table.frame)
-    nowhere = np.full(count, -1, np.int8)
-    no_text = pd.Categorical.from_codes(nowhere, pd.Index([""], dtype="str"), validate=False)
+    no_text = _constant(None, count)
     no_number = np.full(count, np.nan)
     numbers = [name for name in _NUMBERS if not name.startswith(EYES)]
     return dict.fromkeys(_TEXTS, no_text) | dict.fromkeys(numbers, no_number) | _rows(table.frame)
+
+
+def _constant(text: str | None, count: int) -> pd.Categorical:
+    code = -1 if text is None else 0
+    names = pd.Index([text or ""], dtype="str")
+    return pd.Categorical.from_codes(np.full(count, code, np.int8), names, validate=False)
 
 
 def _rows(frame: pd.DataFrame) -> Rows:
@@ -438,8 +446,16 @@ def _taken(rows: Rows, at: Any) -> Rows:
     return {name: values[at] for name, values in rows.items()}
 
 
-def _joined(rows: Rows, more: Rows) -> Rows:
-    return _rows(pd.concat([pd.DataFrame(rows), pd.DataFrame(more)], ignore_index=True))
+def _joined(some: list[Rows]) -> Rows:
+    if len(some) == 1:
+        return some[0]
+    return {name: _concatenated([rows[name] for rows in some]) for name in some[0]}
+
+
+def _concatenated(columns: list[Any]) -> Any:
+    if isinstance(columns[0], np.ndarray):
+        return np.concatenate(columns)
+    return union_categoricals(columns)
 
 
 def _in_us(rows: Rows, clock: str) -> Floats:
@@ -448,17 +464,20 @@ def _in_us(rows: Rows, clock: str) -> Floats:
     return time_us
 
 
-def _texts(values: Any, rename: Mapping[str, str] | None = None) -> Any:
-    """Make strings of categories, which is much faster than a cast; what has no name is null."""
-    if not isinstance(values, pd.Categorical):
-        return values
+def _texts(values: pd.Categorical) -> Any:
+    """Make strings of categories, which is much faster than a cast."""
     if not _any_known(values):
         return _repeated(None, len(values))
-    categories = values.categories.to_numpy(object)
-    if rename is not None:
-        categories = np.array([rename.get(name) for name in categories], object)
     # the last is what code -1 takes
-    return pd.array([*categories, None], dtype="str").take(values.codes)
+    return pd.array([*values.categories, None], dtype="str").take(values.codes)
+
+
+def _renamed(values: pd.Categorical, names: Mapping[str, str]) -> pd.Categorical:
+    """Give categories other names; what has none is null."""
+    codes = {name: code for code, name in enumerate(names)}
+    # the last is what code -1 takes
+    code_of = np.array([codes.get(name, -1) for name in (*values.categories, None)])
+    return pd.Categorical.from_codes(code_of[values.codes], list(names.values()), validate=False)
 
 
 def _repeated(text: str | None, count: int) -> Any:
@@ -471,12 +490,13 @@ def _many(text: str | None, count: int) -> Any:
     return pd.array([text], dtype="str").take(np.zeros(count, np.int64))
 
 
-def _filled(texts: Any, by: Any) -> Any:
-    """Fill what is missing in a categorical column with a text, or with those of another."""
+def _filled(texts: pd.Categorical, by: pd.Categorical) -> pd.Categorical:
+    """Fill what is missing in a column with what another holds."""
     if not texts.isna().any():
         return texts
-    known = pd.Series(_texts(texts))
-    return known.fillna(by if isinstance(by, str) else pd.Series(_texts(by))).array
+    codes, other_codes = np.split((both := union_categoricals([texts, by])).codes, 2)
+    codes = np.where(codes < 0, other_codes, codes)
+    return pd.Categorical.from_codes(codes, both.categories, validate=False)
 
 
 def _check_rate(rows: Rows, table: Table) -> None:
@@ -540,7 +560,7 @@ def _gaze(rows: Rows, stimulus: Any) -> Rows:
         "tracker_time_us": np.rint(rows["tracker_time_us"]).astype(np.int64),
         **{name: rows[name] for name in ("x_px", "y_px", *eyes)},
         **{f"{eye}_valid": _valid(rows, eye) for eye in EYES},
-        "vendor_event": _texts(rows["vendor_event"], _VENDOR_EVENTS),
+        "vendor_event": _renamed(rows["vendor_event"], _VENDOR_EVENTS),
         **{name: rows[name] for name in _OF_VENDOR},
     }
 
@@ -555,6 +575,7 @@ def _samples(
         "recording": _repeated(recording, len(time_us)),
         "subject": _repeated(subject, len(time_us)),
         "stimulus": _texts(rows["stimulus"]),
+        "vendor_event": _texts(rows["vendor_event"]),
         "trial": trial,
         "t_ms": (time_us - clock_us) / 1000,
         "vendor_event_index": np.nan_to_num(rows["vendor_event_index"]).astype(np.int64),
