@@ -27,8 +27,8 @@ LEAST_PROBABILITY = 1e-5
 """A label's probability counts as at least this, so that its energy stays finite."""
 MOST_STEPS = 2**20
 """Lattice coordinates stay within this: as float32, they then tell sixteenths of a step."""
-SMALL_PX = 64 * 64
-"""Of images of no more pixels each kernel is kept as a matrix: at most 64 MB in each thread."""
+SMALL_PX = 80 * 80
+"""Of images of no more pixels each kernel is kept as a matrix: at most 156 MB in each thread."""
 
 
 @dataclass(frozen=True)
