@@ -1,4 +1,4 @@
-"""The commands `gradtrack-train`, `gradtrack-evaluate` and `gradtrack-predict`."""
+"""The commands `gradtrack-train`, `-evaluate`, `-predict` and `-join`."""
 
 import json
 import math
@@ -395,3 +395,27 @@ def predict(
             progress=lambda done, total: show(done, total, ""),
         )
     click.echo(f"{out}: {len(masks):,} {'probability maps' if probabilities else 'masks'}")
+
+
+# ---------------------------------------------------------------- join
+
+
+@click.command(context_settings=SETTINGS)
+@click.argument("runs", type=FILE, nargs=-1, required=True)
+@click.option("-o", "--out", type=FILE, required=True, help="Run folder of them together.")
+@one_line_errors
+def join(runs: tuple[Path, ...], out: Path) -> None:
+    """Make one run of several RUNS, whose networks say together the mean of their logits.
+
+    Runs of several seeds err in different places, so that together they are mostly better, and
+    take as long as all of them. The new run is evaluated and predicted with as any other.
+
+    \b
+    Examples:
+      gradtrack-join bench/runs/ours/seed0 bench/runs/ours/seed1 bench/runs/ours/seed2 -o runs/ours
+      gradtrack-evaluate runs/ours
+    """
+    from gradtrack_model.joining import join as joined
+
+    joined(runs, out)
+    click.echo(f"{out}: {len(runs):,} runs together")

@@ -385,6 +385,7 @@ def _to_json(
         "size": "original mask",
         "cache_sha256": cache.sha256,
         "config": info.config.to_dict(),
+        **runs.told_members(info.members),
     }
 
 

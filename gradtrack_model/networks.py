@@ -210,9 +210,20 @@ class NetworkPair(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> ModelOutput:
         """Segment images with both."""
-        members = (self.first(image_BCHW), self.second(image_BCHW))
-        mean_B1HW = (members[0].seg_logits_B1HW + members[1].seg_logits_B1HW) / 2
-        return ModelOutput(mean_B1HW, members=members)
+        return _together((self.first(image_BCHW), self.second(image_BCHW)))
+
+
+class Networks(nn.ModuleList):
+    """Any number of networks, like a pair."""
+
+    def forward(self, image_BCHW: Tensor) -> ModelOutput:
+        """Segment images with all of them."""
+        return _together(tuple(network(image_BCHW) for network in self))
+
+
+def _together(members: tuple[ModelOutput, ...]) -> ModelOutput:
+    mean_B1HW = torch.stack([member.seg_logits_B1HW for member in members]).mean(0)
+    return ModelOutput(mean_B1HW, members=members)
 
 
 def build_network(config: TrainConfig, *, attention: str, pretrained: bool) -> SegmentationNetwork:

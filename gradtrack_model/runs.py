@@ -3,7 +3,8 @@
 ::
 
     config.json          settings, cache, names of the items that training and selection saw,
-                         versions (format "gradtrack-run", version 2)
+                         versions (format "gradtrack-run", version 2); of joined runs also the
+                         settings of each
     metrics.csv          one row per validation
     best.safetensors     weights of the best validation; the metadata tell of it
     last.safetensors     weights of the last iteration
@@ -40,6 +41,7 @@ from gradtrack_model.config import TrainConfig
 from gradtrack_model.devices import placed
 from gradtrack_model.distributed import ranks
 from gradtrack_model.methods import METHODS
+from gradtrack_model.networks import Networks
 
 FORMAT, VERSION = "gradtrack-run", 2
 CHECKPOINTS = ("best", "last")
@@ -94,12 +96,15 @@ class RunInfo:
         What the best checkpoint was chosen on.
     items : dict of str to list of str
         Names of the items of the splits in SEEN, sorted: no other split may be measured on them.
+    members : tuple of TrainConfig
+        Settings of the runs that were joined into this one, see :mod:`gradtrack_model.joining`.
     """
 
     config: TrainConfig
     cache: CacheFacts
     selected_on: str
     items: dict[str, list[str]]
+    members: tuple[TrainConfig, ...] = ()
 
     @classmethod
     def of(cls, config: TrainConfig, cache: Cache, selected_on: str) -> "RunInfo":
@@ -159,8 +164,18 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
         "parameters": parameters,
         "environment": _environment(device),
         "items": info.items,
+        **told_members(info.members),
     }
     write_json(folder / "config.json", content)
+
+
+def told_members(members: Sequence[TrainConfig]) -> dict[str, Any]:
+    """Return what a file says of the runs that were joined; nothing of a single run."""
+    return {"members": [member.to_dict() for member in members]} if members else {}
+
+
+def _members(content: Mapping[str, Any]) -> tuple[TrainConfig, ...]:
+    return tuple(TrainConfig.from_dict(member) for member in content.get("members", ()))
 
 
 def _seen_from(folder: Path, path: str) -> str:
@@ -213,6 +228,7 @@ def read_run(folder: Path) -> RunInfo:
             CacheFacts.read(content["cache"], path.parent),
             content["selected_on"],
             {split: list(map(str, content["items"][split])) for split in SEEN},
+            _members(content),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: damaged ({error!r}); train again") from error
@@ -227,6 +243,11 @@ def check_same_run(folder: Path, info: RunInfo) -> None:
         There is nothing to resume, or something differs; it is named.
     """
     before = read_run(folder)
+    if before.members:
+        raise TrainingError(
+            f"{folder}: is made of {len(before.members)} joined runs, not trained; resume those, "
+            "and join them again"
+        )
     changes = before.config.differences(info.config)
     if changes:
         listed = ", ".join(f"{k} was {old!r}, now {new!r}" for k, (old, new) in changes.items())
@@ -332,6 +353,7 @@ def save_weights(
         "selected_on": info.selected_on,
         "iteration": iteration,
         "score": score,
+        **told_members(info.members),
     }
     path.parent.mkdir(exist_ok=True)
     with replacing(path, overwrite=True) as temporary:
@@ -357,7 +379,7 @@ def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint
             about = json.loads((file.metadata() or {})[FORMAT])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         config = TrainConfig.from_dict(about["config"])
-        model = placed(METHODS[config.method].build(config, pretrained=False), device, config)
+        model = placed(_built(config, _members(about)), device, config)
         model.load_state_dict(tensors)
         facts = CacheFacts(**about["cache"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -367,6 +389,12 @@ def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint
     return Checkpoint(
         model.eval(), config, facts, about["iteration"], about["score"], about["selected_on"]
     )
+
+
+def _built(config: TrainConfig, members: Sequence[TrainConfig]) -> nn.Module:
+    if members:
+        return Networks(_built(member, ()) for member in members)
+    return METHODS[config.method].build(config, pretrained=False)
 
 
 def save_state(path: Path, state: Mapping[str, Any]) -> None:

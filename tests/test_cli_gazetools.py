@@ -27,6 +27,7 @@ COMMANDS = {
     "gradtrack-train": gradtrack.train,
     "gradtrack-evaluate": gradtrack.evaluate,
     "gradtrack-predict": gradtrack.predict,
+    "gradtrack-join": gradtrack.join,
 }
 every_command = pytest.mark.parametrize("name", sorted(COMMANDS))
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "gradtrack-train": gradtrack.train,
     "gradtrack-evaluate": gradtrack.evaluate,
     "gradtrack-predict": gradtrack.predict,
+    "gradtrack-join": gradtrack.join,
 }
 SHORT = ("--preset", "tiny", "--iterations", 8, "--set", "val_every=4", "--set", "save_every=3")
 

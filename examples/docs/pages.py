@@ -320,7 +320,7 @@ def described_name(package: str, name: str) -> str:
 
 def model_page() -> str:
     names = [name for name in gradtrack_model.__all__ if name not in ("METHODS", "PRESETS")]
-    names += ["evaluate.evaluate", "predict.predict"]
+    names += ["evaluate.evaluate", "predict.predict", "joining.join"]
     text = heading("gradtrack_model") + "\n" + inspect.getdoc(gradtrack_model) + "\n\n"
     text += "\n".join(_model_name(name) for name in names)
     rows = "".join(f"``{name}``\n    {_first(method)}\n\n" for name, method in METHODS.items())
