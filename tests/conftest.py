@@ -10,6 +10,10 @@ from twelve_images import write_twelve
 
 from gazetools.synthetic import Cohort, CohortSpec, write_cohort
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # torch's threads wait by spinning, and so would keep other workers from work
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # the same examples in every run: a failure is due to a change, not to luck
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
