@@ -44,19 +44,30 @@ timestamps are read as us; a rate that no eye tracker has is refused.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pandas.api.types import union_categoricals
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers.building import EYES, Bools, Floats, about
+from gazetools.readers.columns import (
+    Rows,
+    any_known,
+    constant,
+    filled,
+    holds,
+    joined,
+    renamed,
+    repeated,
+    rows_of,
+    strings,
+    taken,
+)
 from gazetools.readers.delimited import Layout, Table, column_names, iter_columns, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
@@ -71,9 +82,6 @@ from gazetools.readers.vendor_events import fixations_of_labels
 from gazetools.tables import SAMPLES
 from gazetools.timeline import sample_interval_us
 from gazetools.trials import TrialClock
-
-Rows = dict[str, Any]
-"""Columns (n,) by name: arrays of numbers, and categories or strings of pandas."""
 
 _TEXTS: dict[str, tuple[str, ...]] = {
     "sensor": ("sensor",),
@@ -137,7 +145,6 @@ _ORIGINAL = ["original_width", "original_height"]
 _KEY = ("subject", "recording")
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
 _FASTEST_HZ = 5000.0
-_MANY = 2**16
 _LEAST_ROWS = 50_000
 """In a piece, but for the last: tables of fewer take as long."""
 
@@ -211,7 +218,7 @@ class _Export:
         self._skipped["rows without a tracker time"] += int((is_gaze & ~is_timed).sum())
         rows |= {"tracker_time_us": time_us, **names}
         kept = is_gaze & is_timed
-        rows = rows if kept.all() else _taken(rows, kept)
+        rows = rows if kept.all() else taken(rows, kept)
         for (subject, name), group in _groups(rows):
             if (subject, name) not in self._recordings:
                 _check_rate(group, table)
@@ -243,11 +250,11 @@ class _Export:
 
     def _names(self, rows: Rows, recording_us: Floats) -> Rows:
         """Subject and recording of every row, made up where the export tells none."""
-        subject = _filled(rows["subject"], _constant(UNNAMED, len(recording_us)))
+        subject = filled(rows["subject"], constant(UNNAMED, len(recording_us)))
         unnamed = rows["recording"].isna()
         if not unnamed.any():
             return {"subject": subject}
-        recording = _texts(rows["recording"]).copy()
+        recording = strings(rows["recording"]).copy()
         for name in subject[unnamed].unique():
             here = unnamed & (subject == name)
             restarts = self._restarts.setdefault(name, Restarts())
@@ -279,7 +286,7 @@ def _groups(rows: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
     keys = pd.DataFrame({key: rows[key] for key in _KEY})
     places = keys.groupby(list(_KEY), sort=False, observed=True).indices
     for (subject, name), at in sorted(places.items(), key=lambda place: int(place[1][0])):
-        yield (str(subject), str(name)), _taken(rows, at)
+        yield (str(subject), str(name)), taken(rows, at)
 
 
 class _Pieces:
@@ -309,34 +316,34 @@ class _Pieces:
             return
         self._screen_px = self._screen_px or _screen_px(rows)
         self._validation = self._validation or _validation(rows)
-        stimulus = _filled(rows["medium"], rows["stimulus"])
+        stimulus = filled(rows["medium"], rows["stimulus"])
         gaze = _gaze(rows, stimulus)
         self._place(_placements(rows, stimulus))
         if sum(len(some["stimulus"]) for some in self._held) >= _LEAST_ROWS:
-            held = _joined(self._held)
+            held = joined(self._held)
             end = _end_of_events(held)
-            self._held = [_taken(held, slice(end, None))]
+            self._held = [taken(held, slice(end, None))]
             if end:
-                yield self._piece(_taken(held, slice(end)))
+                yield self._piece(taken(held, slice(end)))
         self._held.append(gaze)
 
     def finish(self, skipped: Counter[str]) -> Iterator[Recording]:
         """Give the rows that were held back."""
         self._skipped += skipped
         if self._held:
-            yield self._piece(_joined(self._held))
+            yield self._piece(joined(self._held))
 
     def _in_order(self, rows: Rows) -> Rows:
         time_us = rows["tracker_time_us"]
         if (np.diff(time_us) < 0).any():
-            rows = _taken(rows, np.argsort(time_us, kind="stable"))
+            rows = taken(rows, np.argsort(time_us, kind="stable"))
             time_us = rows["tracker_time_us"]
         fresh = (np.diff(time_us, prepend=-np.inf) > 0) & (time_us > self._last_us)
         self._last_us = max(self._last_us, *time_us[-1:])
         if fresh.all():
             return rows
         self._skipped["repeated times"] += int((~fresh).sum())
-        return _taken(rows, fresh)
+        return taken(rows, fresh)
 
     def _piece(self, rows: Rows) -> Recording:
         if np.isnan(rows["vendor_event_index"]).all():
@@ -384,7 +391,7 @@ def _end_of_events(rows: Rows) -> int:
 
 
 def _has_events(rows: Rows) -> bool:
-    return _any_known(rows["vendor_event"])
+    return any_known(rows["vendor_event"])
 
 
 def _vendor_event_number(rows: Rows) -> NDArray[np.int64]:
@@ -423,80 +430,16 @@ def _without(numbers: dict[str, str], unneeded: Collection[str]) -> dict[str, st
 def _with_all_columns(table: Table) -> Rows:
     """Columns of a block; what is absent is missing everywhere, but for the columns of an eye."""
     count = len(table.frame)
-    no_text = _constant(None, count)
+    no_text = constant(None, count)
     no_number = np.full(count, np.nan)
     numbers = [name for name in _NUMBERS if not name.startswith(EYES)]
-    return dict.fromkeys(_TEXTS, no_text) | dict.fromkeys(numbers, no_number) | _rows(table.frame)
-
-
-def _constant(text: str | None, count: int) -> pd.Categorical:
-    code = -1 if text is None else 0
-    names = pd.Index([text or ""], dtype="str")
-    return pd.Categorical.from_codes(np.full(count, code, np.int8), names, validate=False)
-
-
-def _rows(frame: pd.DataFrame) -> Rows:
-    return {
-        name: column.array if column.dtype.kind == "O" else column.to_numpy()
-        for name, column in frame.items()
-    }
-
-
-def _taken(rows: Rows, at: Any) -> Rows:
-    return {name: values[at] for name, values in rows.items()}
-
-
-def _joined(some: list[Rows]) -> Rows:
-    if len(some) == 1:
-        return some[0]
-    return {name: _concatenated([rows[name] for rows in some]) for name in some[0]}
-
-
-def _concatenated(columns: list[Any]) -> Any:
-    if isinstance(columns[0], np.ndarray):
-        return np.concatenate(columns)
-    return union_categoricals(columns)
+    return dict.fromkeys(_TEXTS, no_text) | dict.fromkeys(numbers, no_number) | rows_of(table.frame)
 
 
 def _in_us(rows: Rows, clock: str) -> Floats:
     in_us, in_ms = rows[f"{clock}_us"], rows[f"{clock}_ms"]
     time_us: Floats = np.where(np.isnan(in_us), in_ms * 1000, in_us)
     return time_us
-
-
-def _texts(values: pd.Categorical) -> Any:
-    """Make strings of categories, which is much faster than a cast."""
-    if not _any_known(values):
-        return _repeated(None, len(values))
-    # the last is what code -1 takes
-    return pd.array([*values.categories, None], dtype="str").take(values.codes)
-
-
-def _renamed(values: pd.Categorical, names: Mapping[str, str]) -> pd.Categorical:
-    """Give categories other names; what has none is null."""
-    codes = {name: code for code, name in enumerate(names)}
-    # the last is what code -1 takes
-    code_of = np.array([codes.get(name, -1) for name in (*values.categories, None)])
-    return pd.Categorical.from_codes(code_of[values.codes], list(names.values()), validate=False)
-
-
-def _repeated(text: str | None, count: int) -> Any:
-    """Return a column of one text, cut from one that is kept, as each block wants the same."""
-    return _many(text, -(-count // _MANY) * _MANY)[:count]
-
-
-@lru_cache(maxsize=4)
-def _many(text: str | None, count: int) -> Any:
-    return pd.array([text], dtype="str").take(np.zeros(count, np.int64))
-
-
-def _filled(texts: pd.Categorical, by: pd.Categorical) -> pd.Categorical:
-    """Fill what is missing in a column with what another holds."""
-    if not texts.isna().any():
-        return texts
-    codes, other_codes = np.split((both := union_categoricals([texts, by])).codes, 2)
-    codes = np.where(codes < 0, other_codes, codes)
-    return pd.Categorical.from_codes(codes, both.categories, validate=False)
 
 
 def _check_rate(rows: Rows, table: Table) -> None:
@@ -539,8 +482,8 @@ def _validation(rows: Rows) -> dict[str, float]:
 
 
 def _eye_tracker_rows(rows: Rows) -> Bools:
-    if _any_known(rows["sensor"]):
-        return _is(rows["sensor"], "Eye Tracker")
+    if any_known(rows["sensor"]):
+        return holds(rows["sensor"], "Eye Tracker")
     is_gaze: Bools = rows["event_row"].isna()
     return is_gaze
 
@@ -548,7 +491,7 @@ def _eye_tracker_rows(rows: Rows) -> Bools:
 def _count_others(rows: Rows, is_gaze: Bools) -> dict[str, int]:
     if is_gaze.all():
         return {}
-    others = pd.Series(_texts(rows["sensor"][~is_gaze])).str.lower().fillna("event")
+    others = pd.Series(strings(rows["sensor"][~is_gaze])).str.lower().fillna("event")
     return {f"{name} rows": int(count) for name, count in others.value_counts().items()}
 
 
@@ -560,7 +503,7 @@ def _gaze(rows: Rows, stimulus: Any) -> Rows:
         "tracker_time_us": np.rint(rows["tracker_time_us"]).astype(np.int64),
         **{name: rows[name] for name in ("x_px", "y_px", *eyes)},
         **{f"{eye}_valid": _valid(rows, eye) for eye in EYES},
-        "vendor_event": _renamed(rows["vendor_event"], _VENDOR_EVENTS),
+        "vendor_event": renamed(rows["vendor_event"], _VENDOR_EVENTS),
         **{name: rows[name] for name in _OF_VENDOR},
     }
 
@@ -572,10 +515,10 @@ def _samples(
     time_us = rows["tracker_time_us"]
     trial, clock_us, begin_us = clock.add(time_us, rows["stimulus"])
     columns = {name: rows[name] for name in rows if name not in _OF_VENDOR} | {
-        "recording": _repeated(recording, len(time_us)),
-        "subject": _repeated(subject, len(time_us)),
-        "stimulus": _texts(rows["stimulus"]),
-        "vendor_event": _texts(rows["vendor_event"]),
+        "recording": repeated(recording, len(time_us)),
+        "subject": repeated(subject, len(time_us)),
+        "stimulus": strings(rows["stimulus"]),
+        "vendor_event": strings(rows["vendor_event"]),
         "trial": trial,
         "t_ms": (time_us - clock_us) / 1000,
         "vendor_event_index": np.nan_to_num(rows["vendor_event_index"]).astype(np.int64),
@@ -589,20 +532,9 @@ def _valid(rows: Rows, eye: str) -> Bools:
     for x in (f"{eye}_x_px", f"{eye}_x_mm"):
         if x in rows:
             seen |= ~np.isnan(rows[x])
-    if _any_known(validity):
-        seen &= _is(validity, "Valid")
+    if any_known(validity):
+        seen &= holds(validity, "Valid")
     return seen
-
-
-def _any_known(texts: pd.Categorical) -> bool:
-    return bool(texts.codes.max(initial=-1) >= 0)
-
-
-def _is(texts: pd.Categorical, text: str) -> Bools:
-    """Whether a categorical column (n,) holds a text."""
-    names = texts.categories.tolist()
-    found: Bools = texts.codes == (names.index(text) if text in names else -2)
-    return found
 
 
 def _screen_px(rows: Rows) -> tuple[int, int] | None:
