@@ -137,3 +137,56 @@ def test_vendor_fixations_in_pieces(block_bytes, tmp_path, monkeypatch):
     again = ingest([path], spec)
     pd.testing.assert_frame_equal(again.fixations, whole.fixations)
     assert again.summary.as_dict() == whole.summary.as_dict()
+
+
+# ---------------------------------------------------------------- several recordings
+
+
+def project(folder, names, *, blocks):
+    """An export of several recordings, one after the other; a name that comes again goes on."""
+    head, *rows = Sheet.load(long_export(folder, blocks=blocks)).rows
+    who = head.index("Participant name")
+    parts = {name: np.array_split(np.array(rows, object), names.count(name)) for name in names}
+    told = [head]
+    for name in names:
+        part = parts[name].pop(0)
+        part[:, who] = name
+        told += part.tolist()
+    return Sheet(told).write(folder / "project.tsv")
+
+
+def test_what_is_over_is_let_go(tmp_path, monkeypatch):
+    path = project(tmp_path, ["P1", "P2", "P3", "P4", "P5"], blocks=4)
+    whole = ingest([path], keep=["samples"])
+    detections, most = [], []
+
+    class Watched(Detection):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            detections.append(self)
+
+        def add(self, samples):
+            yield from super().add(samples)
+            most.append(sum(len(one.held()) for one in detections))
+
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr("gazetools.ingestion.session.Detection", Watched)
+    again = ingest([path], keep=["samples"])
+    pd.testing.assert_frame_equal(again.fixations, whole.fixations)
+    pd.testing.assert_frame_equal(again.samples, whole.samples)
+    assert again.summary.as_dict() == whole.summary.as_dict()
+    assert max(most) < 2 * len(whole.samples) / 5
+
+
+def test_a_recording_may_come_back(tmp_path, monkeypatch):
+    path = project(tmp_path, ["P1", "P2", "P1"], blocks=4)
+    whole = ingest([path], keep=["samples"])
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 20_000)
+    given = [(piece.subject, piece.is_over) for piece in pieces(path)]
+    assert given == [("P1", True), ("P2", True), ("P1", True)]
+    again = ingest([path], keep=["samples"])
+    in_order = again.samples.sort_values("subject", kind="stable", ignore_index=True)
+    events = ["event", "event_index"]
+    pd.testing.assert_frame_equal(in_order.drop(columns=events), whole.samples.drop(columns=events))
+    # a fixation may be cut where the other recording came between
+    assert abs(len(again.fixations) - len(whole.fixations)) <= 1

@@ -123,10 +123,11 @@ class Detection:
         self._held, self._given = rest, at
 
     def finish(self) -> Iterator[Detected]:
-        """Give the rest."""
+        """Give the rest; what comes later nevertheless begins anew."""
         self._gather()
         if len(self._held) > self._given:
             yield self._stretch(self._detect(self._held), len(self._held))
+        self._held, self._given = pd.DataFrame(), 0
 
     def held(self) -> pd.DataFrame:
         """Return the samples that were taken and not given."""

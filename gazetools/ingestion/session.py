@@ -95,6 +95,8 @@ class Session:
         else:
             self._count_samples(piece)
             yield from self._labelled(piece.samples)
+        if piece.is_over:
+            yield from self._rest()
         if self._by_vendor:
             self._saccades.append(piece.saccades)
             self._blinks.append(piece.blinks)
@@ -105,9 +107,7 @@ class Session:
     def finish(self) -> Iterator[pd.DataFrame]:
         """Give the rest."""
         self._summary.recordings_in_shares += self._are_shares
-        if self._cannot_detect is None:
-            for stretch in self._detection.finish():
-                yield self._use(stretch)
+        yield from self._rest()
         if self._by_vendor:
             unasked = self._cannot_detect is not None and self._spec.events != "vendor"
             why = ", as ours needs --screen with mm" if unasked else ""
@@ -163,6 +163,11 @@ class Session:
                 samples = self._detection.held()
         if self._cannot_detect is not None:
             yield SAMPLES.conform(samples.assign(event=None, event_index=0))
+
+    def _rest(self) -> Iterator[pd.DataFrame]:
+        if self._cannot_detect is None:
+            for stretch in self._detection.finish():
+                yield self._use(stretch)
 
     def _use(self, stretch: Detected) -> pd.DataFrame:
         _compare_with_vendor(stretch.samples, self._summary)

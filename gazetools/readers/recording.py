@@ -55,6 +55,8 @@ class Recording:
         For people: software, filter, time unit, encoding, columns used and ignored ...
     skipped : mapping of str to int
         Rows that are no gaze, by what they are.
+    is_over : bool
+        No further piece is expected, so that what is held of the recording can be let go.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Recording:
     validation: Mapping[str, float] = field(default_factory=dict)
     about: About = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    is_over: bool = False
 
 
 def joined(pieces: Iterable[Recording]) -> list[Recording]:

@@ -45,6 +45,7 @@ timestamps are read as us; a rate that no eye tracker has is refused.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +220,11 @@ class _Export:
         rows |= {"tracker_time_us": time_us, **names}
         kept = is_gaze & is_timed
         rows = rows if kept.all() else taken(rows, kept)
-        for (subject, name), group in _groups(rows):
+        groups = dict(_groups(rows))
+        for key, recording in self._recordings.items():
+            if groups and key not in groups:
+                yield from recording.finish(self._take_skipped())
+        for (subject, name), group in groups.items():
             if (subject, name) not in self._recordings:
                 _check_rate(group, table)
                 about = _about(group, table, self._header)
@@ -328,10 +333,11 @@ class _Pieces:
         self._held.append(gaze)
 
     def finish(self, skipped: Counter[str]) -> Iterator[Recording]:
-        """Give the rows that were held back."""
+        """Give the rows that were held back: no more are expected, but they may come."""
         self._skipped += skipped
-        if self._held:
-            yield self._piece(joined(self._held))
+        held, self._held = self._held, []
+        if held:
+            yield replace(self._piece(joined(held)), is_over=True)
 
     def _in_order(self, rows: Rows) -> Rows:
         time_us = rows["tracker_time_us"]

@@ -239,7 +239,11 @@ class _Export:
             tracker_us=rows["tracker_us"] * (1000 if self._in_ms else 1),
         )
         rows = self._names.fill(rows)
-        for key, group in rows.groupby(["subject", "recording"], sort=False):
+        groups = dict(iter(rows.groupby(["subject", "recording"], sort=False)))
+        for key, pieces in self._recordings.items():
+            if groups and key not in groups:
+                yield from pieces.finish()
+        for key, group in groups.items():
             if key not in self._recordings:
                 empty = Recording(
                     name=str(group["recording"].iloc[0]),
@@ -315,13 +319,14 @@ class _Pieces:
             # a row stays behind, so that a last piece comes with whatever is still skipped
             end = len(rows) - 1
         if end:
-            self._held = rows[end:]
+            self._held = rows[end:].copy()
             yield self._piece(rows[:end])
 
     def finish(self) -> Iterator[Recording]:
-        """Give the rows that were held back."""
-        if len(self._held):
-            yield self._piece(self._held.reset_index(drop=True))
+        """Give the rows that were held back: no more are expected, but they may come."""
+        held, self._held = self._held, self._held[:0].copy()
+        if len(held):
+            yield replace(self._piece(held.reset_index(drop=True)), is_over=True)
 
     def _timed_samples(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Leave rows that hold a sample, on the clock of the tracker if there is one."""
