@@ -400,6 +400,15 @@ def test_units_of_gaze(root, unit, x, y, expected):
             read(root)
 
 
+@pytest.mark.parametrize(("x", "is_share"), [(600.0, False), (0.6, True)])
+def test_arbitrary_units_are_px_or_shares(root, x, is_share):
+    change(root / "task-view_physio.json", x_coordinate={"Units": "a.u."})
+    rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, x, x, 1] for i in range(5)])
+    (recording,) = read(root)
+    assert recording.normalised == is_share
+    assert recording.samples["x_px"].iloc[0] == x
+
+
 @pytest.mark.parametrize(
     ("fields", "screen"),
     [

@@ -139,3 +139,13 @@ def test_gaze_gives_the_vendors_own_fixations(user, count, more, data_folder):
     begins = gaze.samples.groupby("trial")["t_ms"].first()
     start = ours["onset_ms"] - ours["trial"].map(begins)
     np.testing.assert_allclose(start, listed.fixations["onset_ms"], atol=0.001)
+
+
+@pytest.mark.parametrize("export", [gazepoint, gazepoint_fixations])
+def test_a_picture_that_is_shown_twice_in_a_row_is_two_trials(export, tmp_path):
+    expected = one(export().write(tmp_path / "two.csv")).fixations
+    sheet = export().filled("MEDIA_NAME", "same").filled("MEDIA_ID", "1")
+    found = one(sheet.write(tmp_path / "same.csv")).fixations
+    assert set(found["stimulus"]) == {"same"}
+    times = ["trial", "order", "onset_ms", "duration_ms"]
+    pd.testing.assert_frame_equal(found[times], expected[times])

@@ -91,15 +91,74 @@ def test_without_tracker_clock_the_recordings_clock_serves(vendors, tmp_path):
         np.testing.assert_allclose(other.samples["t_ms"], one.samples["t_ms"])
 
 
-@pytest.mark.parametrize("name", ["Recording timestamp", "Eyetracker timestamp"])
-def test_a_rate_that_no_tracker_has_tells_of_a_wrong_unit(name, tmp_path):
-    other = {"Recording timestamp", "Eyetracker timestamp"} - {name}
-    sheet = prolab().renamed(lambda column: column.removesuffix(" [μs]"))
-    sheet = sheet.filled(name, lambda cell: cell and str(int(cell) // 1000))
-    path = sheet.filled(other.pop(), "").write(tmp_path / "export.tsv")
-    says = rf"export\.tsv: '{name}', read in us, makes 1\d\d,\d\d\d samples a second; its time unit"
+def in_ms(sheet, clock):
+    """Let one clock count ms, and be the only one."""
+    other = {"Recording timestamp [μs]", "Eyetracker timestamp [μs]"} - {clock}
+    return sheet.filled(clock, lambda cell: cell and str(int(cell) // 1000)).filled(*other, "")
+
+
+@pytest.mark.parametrize("clock", ["Recording timestamp [μs]", "Eyetracker timestamp [μs]"])
+def test_bare_clocks_count_us_or_ms(clock, tmp_path):
+    other = {"Recording timestamp [μs]", "Eyetracker timestamp [μs]"} - {clock}
+    bare = prolab().filled(*other, "").renamed(lambda name: name.removesuffix(" [μs]"))
+    (us,) = read(bare.write(tmp_path / "us.tsv"))
+    rounded = in_ms(prolab(), clock).renamed(lambda name: name.removesuffix(" [μs]"))
+    (ms,) = read(rounded.write(tmp_path / "ms.tsv"))
+    assert (us.about["time unit"], ms.about["time unit"]) == ("us", "ms")
+    apart_us = us.samples["tracker_time_us"] - ms.samples["tracker_time_us"]
+    assert len(us.samples) == 120
+    assert apart_us.between(0, 999).all()
+
+
+@pytest.mark.parametrize("clock", ["Recording timestamp [μs]", "Eyetracker timestamp [μs]"])
+def test_a_rate_that_no_tracker_has_tells_of_a_wrong_unit(clock, tmp_path):
+    path = in_ms(prolab(), clock).write(tmp_path / "export.tsv")
+    says = rf"'{re.escape(clock)}', read in us, makes 1\d\d,\d\d\d samples a second; its time unit"
     with pytest.raises(FormatError, match=says):
         read(path)
+
+
+def test_old_exports_call_display_coordinates_otherwise(tmp_path):
+    sheet = prolab()
+    head = sheet.rows[0]
+    directions = [f"Gaze direction {eye} {axis}" for eye in ("left", "right") for axis in "XYZ"]
+    rows = [[*row, *("0.1" if row[head.index("Sensor")] else "",) * 6] for row in sheet.rows[1:]]
+    old = Sheet([head + directions, *rows]).renamed(
+        lambda name: re.sub(r" \[(DACS )?(px|mm)\]", lambda u: f" (RCS{u[2]})" * bool(u[1]), name)
+    )
+    assert "Gaze point left X (RCSmm)" in old.rows[0]
+    assert "Presented Media position X (RCSpx)" in old.rows[0]
+    old = old.renamed(
+        lambda name: re.sub(r"^((?:Gaze|Fixation) point [XY]) \(RCSpx\)", r"\1", name)
+    )
+    first, second = (read(one.write(tmp_path / "export.tsv")) for one in (sheet, old))
+    assert_same(first, second)
+
+
+@pytest.mark.parametrize("name", ["Gaze event duration", "Gaze event duration [ms]"])
+def test_names_of_the_vendors_duration(name, tmp_path):
+    sheet = prolab().filled("Eye movement event duration [ms]", lambda cell: cell and "444")
+    sheet = sheet.renamed(lambda old: old.replace("Eye movement event duration [ms]", name))
+    (recording,) = read(sheet.write(tmp_path / "export.tsv"))
+    assert recording.fixations["duration_ms"].tolist() == [444, 444]
+
+
+def test_what_the_export_cuts_off_lasts_as_long_as_its_samples(tmp_path):
+    sheet = prolab()
+    (whole,) = read(sheet.write(tmp_path / "whole.tsv"))
+    (cut,) = read(Sheet([sheet.rows[0], *sheet.rows[22:-21]]).write(tmp_path / "cut.tsv"))
+    apart_ms = whole.fixations["duration_ms"] - cut.fixations["duration_ms"]
+    assert apart_ms.between(150, 180).all()  # twenty samples
+    assert cut.skipped["fixations cut off by the export"] == 2
+    assert "fixations cut off by the export" not in whole.skipped
+
+
+def test_validity_counts_where_gaze_is_told_of_both_eyes_only(tmp_path):
+    sheet = prolab().without(lambda name: re.match("Gaze point (left|right)", name))
+    sheet = sheet.filled("Validity right", lambda cell: cell and "Invalid")
+    (recording,) = read(sheet.write(tmp_path / "export.tsv"))
+    assert recording.samples["left_valid"].all()
+    assert not recording.samples["right_valid"].any()
 
 
 def unnamed(*columns):

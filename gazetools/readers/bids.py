@@ -109,8 +109,11 @@ _GAZE_UNITS = {
     **dict.fromkeys(("cm", "centimeter", "centimeters"), "cm"),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetres"), "mm"),
     **dict.fromkeys(("deg", "degree", "degrees", "°"), "deg"),
-    **dict.fromkeys(("1", "normalized", "normalised", "proportion", "fraction", "a.u."), "share"),
+    **dict.fromkeys(("1", "normalized", "normalised", "proportion", "fraction"), "share"),
 }
+_ARBITRARY = ("a.u.", "arbitrary", "arbitrary units")
+_MOST_SHARE = 2.0
+"""Of a display, that gaze lies within but now and then."""
 _MM_PER = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 
@@ -186,7 +189,7 @@ def _read_eye(file: PhysioFile, display: Display, *, alone: bool) -> _Eye:
     rows = table.frame
     time_us, unit = _time_us(file, rows, unit)
     rows, skipped = _in_time_order(rows, time_us, number_in(file.sidecar, "SamplingFrequency"))
-    gaze_unit = _gaze_unit(file, named["x"])
+    gaze_unit = _gaze_unit(file, named["x"], rows)
     x, y = _gaze_px(file, rows, gaze_unit, display)
     eye = pd.DataFrame({"x_px": x, "y_px": y}, index=rows.index)
     _add_pupil(eye, rows, file.sidecar, named.get("pupil_size", ""))
@@ -246,10 +249,14 @@ def _in_time_order(
     return rows[kept].set_index(whole_us), skipped
 
 
-def _gaze_unit(file: PhysioFile, column: str) -> str:
+def _gaze_unit(file: PhysioFile, column: str, rows: pd.DataFrame) -> str:
     said = units_of(file.sidecar, column) or str(
         file.sidecar.get("SampleCoordinateUnits", file.sidecar.get("SampleCoordinateUnit", ""))
     )
+    if said.lower() in _ARBITRARY:
+        # converters write so of px as well as of shares
+        usual = rows[["x", "y"]].abs().median().max()
+        return "px" if usual > _MOST_SHARE else "share"
     unit = _GAZE_UNITS.get(said.lower(), "")
     if not unit:
         raise FormatError(

@@ -241,6 +241,11 @@ def _is_valid(rows: pd.DataFrame, flag: str) -> pd.Series:
     return rows.get(flag, pd.Series(1.0, index=rows.index)) != 0
 
 
+def _trials(rows: pd.DataFrame) -> pd.Series:
+    """Count the runs of one stimulus; where TIME begins anew, a new one does."""
+    return runs_of(rows["stimulus"] + "\0" + rows["run"].astype("str"))
+
+
 # ---------------------------------------------------------------- the two exports
 
 
@@ -251,7 +256,7 @@ def _gaze(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> Recording:
         rows[["stimulus", "tracker_time_us", *_eye_columns(rows)]].assign(
             recording=name,
             subject="unnamed",
-            trial=runs_of(rows["stimulus"]),
+            trial=_trials(rows),
             **_eyes(rows),
         )
     )
@@ -316,7 +321,7 @@ def _blinks(rows: pd.DataFrame, samples: pd.DataFrame) -> tuple[pd.DataFrame, di
 
 
 def _fixation_list(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> Recording:
-    trial = runs_of(rows["stimulus"])
+    trial = _trials(rows)
     events = pd.DataFrame(
         {
             "recording": stem_of(path),

@@ -93,7 +93,11 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
     "video_width": ("recordingmediawidth", "recordingmediawidthpx"),
     "video_height": ("recordingmediaheight", "recordingmediaheightpx"),
     "vendor_event_index": ("eyemovementtypeindex",),
-    "vendor_duration_ms": ("gazeeventduration", "eyemovementeventdurationms"),
+    "vendor_duration_ms": (
+        "gazeeventduration",
+        "gazeeventdurationms",
+        "eyemovementeventdurationms",
+    ),
     "vendor_x_px": ("fixationpointxmcspx", "fixationpointx"),
     "vendor_y_px": ("fixationpointymcspx", "fixationpointy"),
 }

@@ -1,7 +1,8 @@
 """Tobii Pro Lab data export (TSV).
 
-Versions seen: 1.241 (bare column names, times in us), 24.21 (units in brackets, times in ms
-or us, decimal comma). Encodings UTF-8 and UTF-16, LF or CRLF, plain or gz.
+Versions seen: 1.102, 1.130 (in parts), 1.241 (bare column names, times in us or ms), 1.181 (in
+part), 24.21 (units in brackets), with decimal point or comma. Encodings UTF-8 and UTF-16, LF or
+CRLF, plain or gz.
 
 Raw lines (1.241, most columns left out, tabs shown as "|")::
 
@@ -39,7 +40,9 @@ before; their duration is the vendor's own, or, where it was not exported, that 
 
 Without a participant's name the subject is "unnamed"; without a recording's name it is that of
 the file, and a new recording (``name-2``) begins where the recording's clock jumps back. Bare
-timestamps are read as us; a rate that no eye tracker has is refused.
+timestamps count us or ms, also in exports of one version: their rate tells which. A rate that no
+eye tracker has is refused. Before 1.130 display coordinates were called ``RCSmm``, ``RCSpx``, and
+directions were no display coordinates: they are left out.
 """
 
 import re
@@ -69,7 +72,14 @@ from gazetools.readers.columns import (
     strings,
     taken,
 )
-from gazetools.readers.delimited import Layout, Table, column_names, iter_columns, match_columns
+from gazetools.readers.delimited import (
+    Layout,
+    Table,
+    column_names,
+    iter_columns,
+    match_columns,
+    plain_name,
+)
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import (
@@ -106,14 +116,18 @@ _NUMBERS: dict[str, tuple[str, ...]] = {
     "y_px": ("gazepointy", "gazepointydacspx"),
     "screen_width": ("recordingresolutionwidth", "recordingresolutionwidthpx"),
     "screen_height": ("recordingresolutionheight", "recordingresolutionheightpx"),
-    "media_x": ("presentedmediapositionxdacspx",),
-    "media_y": ("presentedmediapositionydacspx",),
+    "media_x": ("presentedmediapositionxdacspx", "presentedmediapositionxrcspx"),
+    "media_y": ("presentedmediapositionydacspx", "presentedmediapositionyrcspx"),
     "media_width": ("presentedmediawidth", "presentedmediawidthpx"),
     "media_height": ("presentedmediaheight", "presentedmediaheightpx"),
     "original_width": ("originalmediawidth", "originalmediawidthpx"),
     "original_height": ("originalmediaheight", "originalmediaheightpx"),
     "vendor_event_index": ("eyemovementtypeindex",),
-    "vendor_duration_ms": ("gazeeventduration", "eyemovementeventdurationms"),
+    "vendor_duration_ms": (
+        "gazeeventduration",
+        "gazeeventdurationms",
+        "eyemovementeventdurationms",
+    ),
     "vendor_x_px": ("fixationpointx", "fixationpointxdacspx"),
     "vendor_y_px": ("fixationpointy", "fixationpointydacspx"),
 }
@@ -126,13 +140,13 @@ _NUMBERS |= _VALIDATION
 for _eye in EYES:
     for _axis in ("x", "y", "z"):
         _place = f"eyeposition{_eye}{_axis}"
-        _NUMBERS[f"{_eye}_eye_{_axis}_mm"] = (f"{_place}dacsmm",)
+        _NUMBERS[f"{_eye}_eye_{_axis}_mm"] = (f"{_place}dacsmm", f"{_place}rcsmm")
         _direction = f"gazedirection{_eye}{_axis}"
         _NUMBERS[f"{_eye}_dir_{_axis}"] = (_direction, f"{_direction}dacsnorm")
     for _axis in ("x", "y"):
         _point = f"gazepoint{_eye}{_axis}"
         _NUMBERS[f"{_eye}_{_axis}_px"] = (_point, f"{_point}dacspx")
-        _NUMBERS[f"{_eye}_{_axis}_mm"] = (f"{_point}dacsmm",)
+        _NUMBERS[f"{_eye}_{_axis}_mm"] = (f"{_point}dacsmm", f"{_point}rcsmm")
     _NUMBERS[f"{_eye}_pupil_mm"] = (f"pupildiameter{_eye}", f"pupildiameter{_eye}mm")
 
 _NOT_FOR_EVENTS = {
@@ -145,6 +159,8 @@ _RECTANGLE = ["media_x", "media_y", "media_width", "media_height"]
 _ORIGINAL = ["original_width", "original_height"]
 _KEY = ("subject", "recording")
 _TIMES = ("tracker_us", "tracker_ms", "recording_us", "recording_ms")
+_CLOCKS = {"tracker_us": "tracker_ms", "recording_us": "recording_ms"}
+_BARE_CLOCKS = ("eyetrackertimestamp", "recordingtimestamp")
 _FASTEST_HZ = 5000.0
 _LEAST_ROWS = 50_000
 """In a piece, but for the last: tables of fewer take as long."""
@@ -182,7 +198,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Recording]:
     if options.for_events:
         numbers = _without(numbers, _NOT_FOR_EVENTS)
     export: _Export | None = None
-    for table in iter_columns(path, Layout("\t"), texts, numbers, categories=True):
+    tables = iter_columns(path, Layout("\t"), texts, numbers, categories=True)
+    for table in _with_units(tables):
         if export is None:
             export = _Export(path, header, _has_stimuli(table))
         ready = list(export.add(table))
@@ -420,6 +437,9 @@ def _find_columns(path: Path, header: list[str]) -> tuple[dict[str, str], dict[s
             f"{path}:1: no columns 'Gaze point X' and 'Gaze point Y' among {len(header)}; "
             "tick them (display coordinates) in Pro Lab's data export"
         )
+    if any(plain_name(column).endswith("rcsmm") for column in numbers.values()):
+        # where positions were called so, directions are seen from the tracker
+        numbers = {name: column for name, column in numbers.items() if "_dir_" not in name}
     return texts, numbers
 
 
@@ -431,6 +451,29 @@ def _without(numbers: dict[str, str], unneeded: Collection[str]) -> dict[str, st
         for name, column in numbers.items()
         if name not in unneeded or (name.endswith("px") and not in_mm)
     }
+
+
+def _with_units(tables: Iterator[Table]) -> Iterator[Table]:
+    """Tell clocks that count ms by their rate, where no unit stands in their names."""
+    in_ms: dict[str, str] | None = None
+    for table in tables:
+        if in_ms is None:
+            in_ms = {us: ms for us, ms in _CLOCKS.items() if _counts_ms(table, us)}
+        columns = {in_ms.get(name, name): column for name, column in table.columns.items()}
+        yield replace(table, frame=table.frame.rename(columns=in_ms), columns=columns)
+
+
+def _counts_ms(table: Table, clock: str) -> bool:
+    column = table.columns.get(clock)
+    if column is None or plain_name(column) not in _BARE_CLOCKS:
+        return False
+    rows = table.frame["sensor"] == "Eye Tracker" if "sensor" in table.columns else slice(None)
+    times = table.frame.loc[rows, clock].dropna().to_numpy()
+    return len(times) > 1 and _rate_hz(times) > _FASTEST_HZ
+
+
+def _rate_hz(time_us: Floats) -> float:
+    return 1e6 / sample_interval_us(np.sort(time_us))
 
 
 def _with_all_columns(table: Table) -> Rows:
@@ -450,7 +493,7 @@ def _in_us(rows: Rows, clock: str) -> Floats:
 
 def _check_rate(rows: Rows, table: Table) -> None:
     """Refuse times that were not written in the unit they are read in."""
-    rate_hz = 1e6 / sample_interval_us(np.sort(rows["tracker_time_us"]))
+    rate_hz = _rate_hz(rows["tracker_time_us"])
     if rate_hz > _FASTEST_HZ:
         used = _time_column(table)
         raise FormatError(
@@ -534,10 +577,11 @@ def _samples(
 
 def _valid(rows: Rows, eye: str) -> Bools:
     validity = rows[f"{eye}_validity"]
-    seen = np.zeros(len(validity), np.bool_)
-    for x in (f"{eye}_x_px", f"{eye}_x_mm"):
-        if x in rows:
-            seen |= ~np.isnan(rows[x])
+    points = [rows[x] for x in (f"{eye}_x_px", f"{eye}_x_mm") if x in rows]
+    # an export may tell the validity of eyes, and of gaze only the average
+    seen = np.full(len(validity), not points and any_known(validity))
+    for x in points:
+        seen |= ~np.isnan(x)
     if any_known(validity):
         seen &= holds(validity, "Valid")
     return seen
@@ -580,7 +624,7 @@ def _placements(rows: Rows, stimulus: Any) -> Iterator[tuple[str, Placement | No
 READER = Reader(
     name="tobii-prolab",
     title="Tobii Pro Lab data export (TSV)",
-    versions="1.241, 24.21",
+    versions="1.102 to 1.241, 24.21",
     refusal=refusal,
     read=read,
     profile="tobii-prolab",

@@ -5,9 +5,11 @@ import pandas as pd
 
 from gazetools.readers.building import Bools, Floats, Integers
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
-from gazetools.timeline import sample_spans_us
+from gazetools.timeline import sample_interval_us, sample_spans_us
 from gazetools.trials import trial_begin_us
 
+_SLACK_SAMPLES = 1.5
+"""By which a vendor's duration may differ from that of a fixation's samples."""
 _PLACED = ("recording", "subject", "trial", "stimulus", "onset_ms", "duration_ms", "source")
 
 
@@ -74,7 +76,8 @@ def fixations_of_labels(
     source : str
     told : DataFrame, optional
         Of each sample: ``duration_ms``, ``x_px``, ``y_px`` of its fixation as the vendor has
-        them; where they are NaN, they are taken from the samples.
+        them; where they are NaN, they are taken from the samples. So are longer durations of
+        what the export cuts off where it begins or ends.
 
     Returns
     -------
@@ -87,7 +90,8 @@ def fixations_of_labels(
         return _no_fixations(), {}
     if told is None:
         told = pd.DataFrame(np.nan, samples.index, ["duration_ms", "x_px", "y_px"])
-    _, end_us = sample_spans_us(samples["tracker_time_us"].to_numpy(np.int64))
+    time_us = samples["tracker_time_us"].to_numpy(np.int64)
+    _, end_us = sample_spans_us(time_us)
     clock_us = (samples["tracker_time_us"] - samples["t_ms"] * 1000).to_numpy()
     rows = told.assign(
         row=np.arange(len(samples)),
@@ -98,6 +102,10 @@ def fixations_of_labels(
     runs = rows.groupby("event")
     first, last = runs["row"].first().to_numpy(), runs["row"].last().to_numpy()
     spans_ms = pd.Series((end_us[last] - begin_us[first]) / 1000)
+    duration_ms = runs["duration_ms"].first().reset_index(drop=True).fillna(spans_ms)
+    slack_ms = _SLACK_SAMPLES * sample_interval_us(time_us) / 1000
+    is_cut = (first == 0) | (last == len(samples) - 1)
+    is_cut &= (duration_ms > spans_ms + slack_ms).to_numpy()
     place = {axis: runs[f"{axis}_px"].median().reset_index(drop=True) for axis in "xy"}
     gaze = {axis: runs[f"gaze_{axis}"].mean().reset_index(drop=True) for axis in "xy"}
     known = place["x"].notna() & place["y"].notna()
@@ -107,7 +115,7 @@ def fixations_of_labels(
         .assign(
             begin_us=begin_us[first],
             onset_ms=(begin_us[first] - clock_us[first]) / 1000,
-            duration_ms=runs["duration_ms"].first().reset_index(drop=True).fillna(spans_ms),
+            duration_ms=duration_ms.mask(is_cut, spans_ms),
             x_px=place["x"].where(known, gaze["x"]),
             y_px=place["y"].where(known, gaze["y"]),
             source=source,
@@ -115,6 +123,8 @@ def fixations_of_labels(
             last_row=last,
         )
     )
+    if is_cut.any():
+        skipped["fixations cut off by the export"] = int(is_cut.sum())
     return finish_fixations(events.drop(columns="begin_us")), skipped
 
 
