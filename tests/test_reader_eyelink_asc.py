@@ -140,6 +140,59 @@ def test_durations_are_half_open(rate, start, end, duration, rows, tmp_path):
     assert (found[1] - found[0] + 1) * 1000 / rate == duration
 
 
+@pytest.mark.parametrize(
+    ("event", "what"),
+    [
+        ("ESACC R  4294967295\t1011\t1014\t9.5\t3.5\t2.7\t7.6\t4.40\t596\n", "saccades"),
+        ("EFIX R   4294967295\t1011\t1014\t100.0\t50.0\t900\n", "fixations"),
+        ("EBLINK R 4294967295\t1011\t1014\n", "blinks"),
+    ],
+)
+def test_an_event_without_a_beginning_is_left_out(event, what, tmp_path):
+    more = (
+        "ESACC R  1002\t1005\t4\t100.0\t50.0\t110.0\t50.0\t1.0\t90\n"
+        "EBLINK R 1003\t1004\t2\nEFIX R   1012\t1019\t8\t100.0\t50.0\t900\n"
+    )
+    (plain,) = read_text(tmp_path, block(events=more))
+    (recording,) = read_text(tmp_path, block(events=event + more))
+    assert recording.skipped == {f"{what} without a beginning": 1}
+    for table in ("samples", "fixations", "saccades", "blinks"):
+        pd.testing.assert_frame_equal(getattr(recording, table), getattr(plain, table))
+
+
+def overlapping(*between, eye="L"):
+    """Make events of 500 Hz: of two fixations the second states the start of the first."""
+    return (
+        f"SFIX {eye}   1008\nEFIX {eye}   1008\t1020\t14\t100.0\t50.0\t900\n"
+        + "".join(f"{line}\n" for line in between)
+        + f"EFIX {eye}   1008\t1058\t52\t100.0\t50.0\t900\n"
+    )
+
+
+def test_a_fixation_that_overlaps_the_one_before_begins_at_its_own_start(tmp_path):
+    events = overlapping("SFIX R   1022", "SFIX L   1030", "SFIX R   1040")
+    text = block(eyes=("LEFT",), rate=500, count=40, events=events)
+    (recording,) = read_text(tmp_path, text)
+    fixations = recording.fixations
+    assert fixations["onset_ms"].tolist() == [8, 30]
+    assert fixations["duration_ms"].tolist() == [14, 30]
+    assert fixations[["first_row", "last_row"]].to_numpy().tolist() == [[4, 10], [15, 29]]
+    assert recording.samples["vendor_event_index"][[10, 11, 15]].tolist() == [1, 0, 2]
+    assert recording.skipped == {}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [(), ("SFIX R   1030",), ("SFIX L   1012",), ("SFIX L   1070",), ("SFIX L",)],
+    ids=["none", "of the other eye", "too early", "too late", "damaged"],
+)
+def test_an_overlap_that_nothing_explains_stays(between, tmp_path):
+    text = block(eyes=("LEFT",), rate=500, count=40, events=overlapping(*between))
+    (recording,) = read_text(tmp_path, text)
+    assert recording.fixations["onset_ms"].tolist() == [8, 8]
+    assert recording.fixations["duration_ms"].tolist() == [14, 52]
+
+
 @pytest.mark.parametrize("stamps", ["repeated", "with halves"])
 def test_2000_hz(stamps, tmp_path):
     times = 1000 + np.arange(40) / 2
@@ -239,9 +292,25 @@ def test_events_alone(tmp_path):
 
 
 def test_the_missing_word_may_be_another(tmp_path):
-    for word in ("NaN", "-32768.0", "100000000.0"):
+    for word in ("NaN", "-32768.0", "100000000.0", "  -1.0"):
         text = asc_text().replace("   .\t   .\t", f"{word}\t{word}\t")
         assert_same(read_text(tmp_path, asc_text()), read_text(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("eye", "valid"),
+    [
+        ((-1.0, -1.0, 0.0), False),  # edf2asc -miss -1
+        ((-1.0, -1.0, 900.0), True),  # seen beside the screen
+        ((-1.0, -3.0, 0.0), True),  # no code
+        ((100.0, 50.0, 0.0), True),
+    ],
+)
+def test_a_code_for_missing_is_no_gaze(eye, valid, tmp_path):
+    text = asc_begin(1000, ("RIGHT",), 1000) + asc_sample(1000, (100.0, 50.0, 900.0))
+    (recording,) = read_text(tmp_path, text + asc_sample(1001, eye) + asc_end(1002))
+    assert recording.samples["right_valid"].tolist() == [True, valid]
+    assert recording.samples[["x_px", "y_px"]].notna().all(axis=1).tolist() == [True, valid]
 
 
 @pytest.mark.parametrize("kind", ["HREF", "PUPIL", "RAW"])

@@ -2,10 +2,11 @@
 
 import pandas as pd
 import pytest
-from exports import Sheet, assert_same, eyelink_report
+from exports import Sheet, assert_same
+from exports.eyelink import eyelink_report, eyelink_sample_report
 
 from gazetools.errors import FormatError
-from gazetools.readers import read
+from gazetools.readers import find_reader, read
 
 # ---------------------------------------------------------------- EyeLink report
 
@@ -67,6 +68,51 @@ def test_a_report_without_positions_is_refused(tmp_path):
     path = eyelink_report().filled("CURRENT_FIX_X", ".").write(tmp_path / "report")
     with pytest.raises(FormatError, match="none of its 7 fixations has a session label"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "says"),
+    [
+        (["START"], "CURRENT_FIX_START; tick it"),
+        (["START", "X", "Y"], "CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_START; tick them"),
+        (["START", "DURATION"], "CURRENT_FIX_DURATION, CURRENT_FIX_START; tick them"),
+        (["START", "INDEX"], "CURRENT_FIX_START; tick it"),
+    ],
+)
+def test_a_report_without_starts_is_refused_with_the_remedy(lacking, says, tmp_path):
+    unwanted = {f"CURRENT_FIX_{what}" for what in lacking}
+    path = eyelink_report().without(unwanted.__contains__).write(tmp_path / "report")
+    says = f"^{path}:1: a fixation report without {says} in Data Viewer's output report and export"
+    with pytest.raises(FormatError, match=says):
+        read(path)
+
+
+def test_a_table_of_its_fixations_alone_is_no_report(tmp_path):
+    unwanted = {f"CURRENT_FIX_{what}" for what in ("START", "X", "DURATION")}
+    path = eyelink_report().without(unwanted.__contains__).write(tmp_path / "report")
+    with pytest.raises(FormatError, match="eyelink-report: no column 'CURRENT_FIX_X'"):
+        read(path)
+
+
+def test_samples_beside_their_fixations_are_a_sample_report(tmp_path):
+    sheet = eyelink_sample_report()
+    rows = [[*row, "CURRENT_FIX_DURATION" if i == 0 else "200"] for i, row in enumerate(sheet.rows)]
+    assert find_reader(Sheet(rows).write(tmp_path / "report")).name == "eyelink-sample-report"
+
+
+def test_shares_of_the_screen_are_refused(tmp_path):
+    sheet = eyelink_report()
+    for name in ("CURRENT_FIX_X", "CURRENT_FIX_Y"):
+        sheet = sheet.filled(name, lambda cell: cell if cell == "." else str(float(cell) / 1000))
+    path = sheet.write(tmp_path / "report")
+    says = r"report: all 6 positions in 'CURRENT_FIX_X' and 'CURRENT_FIX_Y' lie from 0 to 1, .* px"
+    with pytest.raises(FormatError, match=says):
+        read(path)
+    # so few may lie in the corner, and one elsewhere tells that they are px
+    few = Sheet([sheet.rows[0], *sheet.rows[2:]]).write(tmp_path / "report")
+    assert sum(len(recording.fixations) for recording in read(few)) == 5
+    sheet.rows[1][sheet.index("CURRENT_FIX_X")] = "511.8"
+    assert len(read(sheet.write(tmp_path / "report"))[0].fixations) == 3
 
 
 def test_a_duration_of_nothing_is_named(tmp_path):

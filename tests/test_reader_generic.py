@@ -49,7 +49,10 @@ def test_the_documented_example(tmp_path):
     assert samples["right_pupil_mm"].iloc[0] == 3.2
     assert recording.screen is not None
     assert recording.about["decimal mark"] == ","
-    assert recording.skipped == {"repeated or backward times": 1}
+    assert recording.skipped == {
+        "other rows": 1,
+        "repeated or backward times (rate_hz in the mapping would spread them)": 1,
+    }
 
 
 def test_the_example_names_every_key():
@@ -154,6 +157,62 @@ def test_validity_of_each_eye(mapped):
     assert samples["right_valid"].tolist() == [False, False, True]
 
 
+KINDS = '[rows]\ncolumn = "kind"\nis = ["GAZE", 7]\n'
+LOG = "kind,t,x,y\nmsg,0,0,0\ngaze,0,1,2\nmsg,4,0,0\ngaze,4,3,4\nmsg,99,0,0\ngaze,8,5,6\n"
+
+
+def test_other_rows_displace_no_sample(mapped):
+    (recording,) = mapped(LOG, f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze", "late"]\n')
+    assert recording.samples["tracker_time_us"].tolist() == [0, 4000, 8000]
+    assert recording.samples["x_px"].tolist() == [1, 3, 5]
+    assert recording.skipped == {"other rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("codes", "x"), [('["1"]', [1]), ("[1.0, 2]", [1, 3]), ('[""]', [5]), ('["", "2"]', [3, 5])]
+)
+def test_rows_are_chosen_by_texts_numbers_and_empty_cells(codes, x, mapped):
+    table = "c,t,x,y\n1,0,1,2\n2,4,3,4\n,8,5,6\nend,12,7,8\n"
+    (recording,) = mapped(table, f'{SHORT}[rows]\ncolumn = "c"\nis = {codes}\n')
+    assert recording.samples["x_px"].tolist() == x
+
+
+def test_rows_are_chosen_without_a_header(mapped):
+    (recording,) = mapped(
+        "msg;0;0\ngaze;10;20\ngaze;11;21\n",
+        'kind = "samples"\nrate_hz = 250\nheader_line = 0\n[columns]\nx = 2\ny = 3\n'
+        '[rows]\ncolumn = 1\nis = ["gaze"]\n',
+    )
+    assert recording.samples["tracker_time_us"].tolist() == [0, 4000]
+
+
+def test_other_rows_are_no_recording_and_no_fixation(mapped):
+    first, second = mapped(
+        "row,who,on,len,x,y\nmsg,,0,9,1,1\nfix,a,0,9,1,2\nfix,b,0,9,3,4\nmsg,b,9,9,0,0\n",
+        'kind = "fixations"\n[columns]\nsubject = "who"\nonset = "on"\nduration = "len"\n'
+        'x = "x"\ny = "y"\n[rows]\ncolumn = "row"\nis = ["fix"]\n',
+    )
+    assert [(r.subject, len(r.fixations)) for r in (first, second)] == [("a", 1), ("b", 1)]
+    assert (first.skipped, second.skipped) == ({"other rows": 2}, {})
+
+
+def test_stamps_that_repeat_often_are_said_to_be_spread_by_a_rate(mapped):
+    table = "t,x,y\n" + "".join(f"{i // 2},{i},0\n" for i in range(20))
+    (lossy,) = mapped(table, SHORT)
+    assert lossy.skipped == {
+        "repeated or backward times (rate_hz in the mapping would spread them)": 10
+    }
+    (spread,) = mapped(table, f"rate_hz = 2000\n{SHORT}")
+    assert spread.samples["tracker_time_us"].tolist() == list(range(0, 10_000, 500))
+    assert spread.skipped == {}
+
+
+def test_of_stamps_that_repeat_seldom_no_more_is_said(mapped):
+    table = "t,x,y\n" + "".join(f"{max(i, 1)},{i},0\n" for i in range(10))
+    (recording,) = mapped(table, SHORT)
+    assert recording.skipped == {"repeated or backward times": 1}
+
+
 @pytest.mark.parametrize(
     ("trials", "expected"),
     [
@@ -244,6 +303,13 @@ def test_what_is_no_fixation_is_counted(mapped):
         (SHORT + "[screen]\nwidth_px = 9.5\nheight_px = 3\n", "'screen.width_px' is 9.5, expected"),
         (SHORT + '[valid]\ncolumn = "v"\n', "'valid.is' is missing, expected a list of valid"),
         (SHORT + "[valid]\nat_least = 1\n", "'valid.column' is missing, expected a column"),
+        (SHORT + '[rows]\nis = ["a"]\n', "'rows.column' is missing, expected the column that"),
+        (SHORT + '[rows]\ncolumn = "k"\n', "'rows.is' is missing, expected a list of what"),
+        (SHORT + '[rows]\ncolumn = "k"\nis = []\n', r"'rows.is' is \[\], expected a list of what"),
+        (SHORT + '[rows]\ncolumn = 1\nis = ["a"]\n', "'rows.column' is 1, expected a text"),
+        (SHORT + '[rows]\ncolumn = "k"\nis = "a"\n', "'rows.is' is 'a', expected a list"),
+        (SHORT + '[rows]\nnot = ["a"]\n', "key 'rows.not' is unknown, expected column, is"),
+        (f"missing = [1{'0' * 400}]\n{SHORT}", r"'missing' is \[10+\], expected a list of numbers"),
         ("rate_hz = 0\n" + SHORT, "'rate_hz' is 0, expected a number above 0"),
         ("columns = 3\n", "'kind' is missing|'columns' is 3, expected a table"),
     ],
@@ -257,6 +323,8 @@ def test_mistakes_in_the_mapping_are_named(mapping, says, mapped):
     ("table", "mapping", "says"),
     [
         ("a,b\n1,2\n", SHORT, ":1: no column 't', which the mapping names for 'time'; found a, b"),
+        (LOG, SHORT + KINDS.replace("kind", "sort"), ":1: no column 'sort', which the mapping"),
+        (LOG, SHORT + KINDS, ": column 'kind' holds 'msg', 'gaze', expected one of .*'rows.is' in"),
         (TABLE, SHORT.replace('"y"', '"x"'), ": the mapping names column 'x' twice"),
         ("t,x,y\n0,1\n", SHORT, ":2: line has 2 fields, expected 3"),
         ("t,x,y\n0,1,abc\n", SHORT, ":2: column 'y' holds 'abc', expected a number"),

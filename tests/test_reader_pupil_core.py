@@ -82,6 +82,44 @@ def test_times_are_sorted_and_repeats_dropped(tmp_path):
     assert len(recording.samples) == 119
 
 
+def of_two_eyes(every):
+    """Gaze of the right eye (0), and in every so many rows of the left (1), which is surer."""
+    sheet = core_gaze()
+    for number, row in enumerate(sheet.rows[1:]):
+        left = number % every == 0
+        row[2], row[5] = "0.99" if left else "0.9", f"{row[0]}-{int(left)}"
+    return sheet
+
+
+def test_of_eyes_mapped_by_themselves_the_surer_one_is_gaze(tmp_path):
+    sheet = of_two_eyes(2)
+    recording = one(sheet.write(tmp_path / "gaze_positions.csv"))
+    assert recording.skipped == {"gaze of the other eye": 60}
+    assert set(recording.samples["tracker_time_us"].diff().dropna()) == {10_000}
+    x = [float(row[3]) for row in sheet.rows[1::2]]
+    np.testing.assert_allclose(recording.samples["x_px"], x)
+
+
+def test_gaze_that_is_not_of_each_eye_by_itself_is_kept(tmp_path):
+    lone = of_two_eyes(12)
+    mixed = of_two_eyes(2)
+    mixed.rows[-1][5] = "1-0 1-1"
+    untold = of_two_eyes(2).filled("base_data", "")
+    for sheet in (lone, mixed, untold, of_two_eyes(1)):
+        recording = one(sheet.write(tmp_path / "gaze_positions.csv"))
+        assert len(recording.samples) == 120
+        assert recording.skipped == {}
+
+
+def test_without_gaze_blinks_are_listed_too(tmp_path):
+    export = core_folder(tmp_path) / "exports" / "000"
+    (export / "gaze_positions.csv").unlink()
+    recording = one(export)
+    assert recording.fixations["onset_ms"].tolist() == [0, 300]
+    np.testing.assert_allclose(recording.blinks["onset_ms"], [400])
+    np.testing.assert_allclose(recording.blinks["duration_ms"], [20])
+
+
 def test_a_surface_is_the_stimulus(tmp_path):
     folder = core_folder(tmp_path, surfaces=True)
     recording = one(folder)
@@ -101,6 +139,22 @@ def test_a_surface_file_alone(tmp_path):
     recording = one(core_surface_gaze().write(tmp_path / "gaze_positions_on_surface_A.csv"))
     assert set(recording.samples["stimulus"]) == {"A"}
     assert recording.fixations.empty
+
+
+def test_a_fixations_file_without_a_row_says_that_there_are_none(tmp_path):
+    export = core_folder(tmp_path, surfaces=True) / "exports" / "000"
+    surfaces = export / "surfaces"
+    for file in (export / "fixations.csv", surfaces / "fixations_on_surface_Screen.csv"):
+        head = file.read_text(encoding="utf-8").splitlines()[0]
+        file.write_text(f"{head}\n", encoding="utf-8")
+    for file in (export / "gaze_positions.csv", *surfaces.glob("gaze*.csv")):
+        recording = one(file)
+        assert len(recording.samples) == 120
+        assert recording.fixations.empty
+        assert len(recording.blinks) == 1
+    (export / "gaze_positions.csv").unlink()
+    with pytest.raises(FormatError, match="none of its 0 rows has a 'start_timestamp'"):
+        read(export / "fixations.csv")
 
 
 def test_damage_is_named(tmp_path):

@@ -1,6 +1,7 @@
 """Neon and Pupil Invisible time series."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from exports import assert_same
 from exports.pupil import FIRST_NS, neon_folder, neon_gaze
@@ -82,6 +83,36 @@ def test_files_with_a_prefix_and_fixations_alone(tmp_path):
     alone = one(folder / "P01_fixations.csv")
     assert alone.samples.empty
     assert alone.fixations["onset_ms"].tolist() == [0, 300]
+
+
+def test_without_gaze_the_events_are_listed(tmp_path):
+    folder = neon_folder(tmp_path)
+    whole = one(folder)
+    (folder / "gaze.csv").unlink()
+    recording = one(folder)
+    assert recording.samples.empty
+    assert recording.fixations["onset_ms"].tolist() == [0, 300]
+    assert recording.saccades["onset_ms"].tolist() == [250]
+    assert recording.saccades["amplitude_deg"].tolist() == [42.5]
+    assert recording.blinks["onset_ms"].tolist() == [500]
+    assert recording.skipped == {}
+    for name in ("saccades", "blinks"):
+        # with gaze the trial begins half a sample before the first
+        same = getattr(whole, name).assign(onset_ms=lambda rows: rows["onset_ms"] - 2.5)
+        pd.testing.assert_frame_equal(getattr(recording, name), same)
+
+
+def test_without_gaze_the_first_event_begins_the_trial(tmp_path):
+    folder = neon_folder(tmp_path)
+    (folder / "gaze.csv").unlink()
+    blinks = (folder / "blinks.csv").read_text(encoding="utf-8")
+    early, none = FIRST_NS - 40_000_000, FIRST_NS - 60_000_000
+    blinks += f"s1,r-1,2,{early},{FIRST_NS},40\ns1,r-1,3,{none},{none},0\n"
+    (folder / "blinks.csv").write_text(blinks, encoding="utf-8")
+    recording = one(folder)
+    assert recording.blinks["onset_ms"].tolist() == [0, 540]
+    assert recording.fixations["onset_ms"].tolist() == [40, 340]
+    assert recording.skipped == {"blinks without a duration": 1}
 
 
 def test_several_recordings_in_one_file(tmp_path):

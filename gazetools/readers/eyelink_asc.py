@@ -24,9 +24,10 @@ Recording blocks (START to END) may differ in eyes and are one recording; those 
 than the first are a recording of their own, ``name-500Hz``, as a detector needs one rate. Columns
 after the pupil (velocity, resolution, input, buttons, flags, head target) are not read. A file
 of sample lines alone does not say which eye it holds: then there are no columns of eyes, and
-the pupil stands in ``pupil``. Positions "." and pupil 0 are NaN. At 2000 Hz the times of two
-samples are the same whole ms; the second is half a ms later. Gaze counts from the top left of
-GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are the last pixel: 1023 is 1024 px
+the pupil stands in ``pupil``. Positions "." and pupil 0 are NaN, and so is the number that
+``edf2asc -miss`` puts in place of ".", if negative, where the pupil is 0. At 2000 Hz the times
+of two samples are the same whole ms; the second is half a ms later. Gaze counts from the top left
+of GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are the last pixel: 1023 is 1024 px
 wide; an even number is taken to be the width itself.
 
 A trial begins at each message TRIALID, or, where there is none, at each START; or at each
@@ -41,14 +42,18 @@ EFIX, ESACC and EBLINK give the first and the last sample, both inclusive; the d
 state is one sample interval longer than the difference, that is, half-open, and taken as it is
 (at 2000 Hz it is cut to whole ms, half a ms short). Of two eyes the events of one are listed,
 the one with more samples (if they have as many, with more fixations; then the right), in blocks
-without it the other. ``first_row`` and ``last_row`` are the samples with these times.
+without it the other. ``first_row`` and ``last_row`` are the samples with these times. An EFIX
+that states an earlier fixation's start, as EyeLink now and then does, begins at the SFIX between
+the two.
 
 Dropped and counted: messages and button or input lines that say nothing of the above, events of
-the other eye, events without a position, samples outside of the blocks, samples that repeat a
-time or whose clock steps back. Coordinates other than GAZE (HREF, raw) are no screen px: such
-samples are refused, or, where the events are in GAZE, dropped and counted.
+the other eye, events without a position or a beginning (edf2asc writes 4294967295 there), samples
+outside of the blocks, samples that repeat a time or whose clock steps back. Coordinates other
+than GAZE (HREF, raw) are no screen px: such samples are refused, or, where the events are in
+GAZE, dropped and counted.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -103,6 +108,9 @@ _PLACES: dict[str, tuple[str, ...]] = {
     ),
     "EBLINK": (),
 }
+_NO_START_MS = 2.0**32 - 1
+"""What edf2asc writes where it does not know when an event began."""
+_Event = tuple[Any, ...]
 _COUNTED = {"MSG": "messages", "INPUT": "input lines", "BUTTON": "button lines"}
 
 
@@ -290,11 +298,7 @@ def _events(
     asc: Asc, rows: _Rows, screen: AscScreen | None, skipped: Counter[str]
 ) -> dict[str, pd.DataFrame]:
     """EFIX, ESACC and EBLINK of one eye per block, with the rows that they cover."""
-    found: dict[str, list[tuple[Any, ...]]] = {word: [] for word in _EVENT_FIELDS}
-    for line in asc.lines:
-        if line.word in found:
-            found[line.word].append(_event(asc.path, line))
-    tables = {word: _event_table(events, word) for word, events in found.items()}
+    tables = {word: _event_table(events, word) for word, events in _stated(asc).items()}
     chosen = _chosen_eyes(asc, rows, tables["EFIX"])
     for word, table in tables.items():
         what = _EVENT_NAMES[word]
@@ -306,7 +310,41 @@ def _events(
     return tables
 
 
-def _event(path: Path, line: Line) -> tuple[Any, ...]:
+def _stated(asc: Asc) -> dict[str, list[_Event]]:
+    """Events of both eyes, by keyword."""
+    found: dict[str, list[_Event]] = {word: [] for word in _EVENT_FIELDS}
+    begun_ms: dict[str, float] = {}
+    ended_ms: dict[str, float] = {}
+    for line in asc.lines:
+        eye = line.text[:1]
+        if line.word == "SFIX":
+            begun_ms[eye] = _float(line.text[1:])
+        elif line.word in found:
+            event = _event(asc.path, line)
+            if line.word == "EFIX":
+                before = ended_ms.get(eye, math.nan), begun_ms.pop(eye, math.nan)
+                event = _begun_anew(event, *before)
+                ended_ms[eye] = event[3]
+            found[line.word].append(event)
+    return found
+
+
+def _begun_anew(fixation: _Event, before_ms: float, begun_ms: float) -> _Event:
+    """Begin a fixation that reaches back into the one before where its SFIX says.
+
+    Parameters
+    ----------
+    before_ms, begun_ms : float
+        End of the same eye's fixation before, and SFIX since; NaN if there is none.
+    """
+    number_, eye, start_ms, end_ms, duration_ms, *place = fixation
+    if not start_ms < before_ms < begun_ms <= end_ms:
+        return fixation
+    # what is stated is one sample longer than from start to end, and stays so
+    return (number_, eye, begun_ms, end_ms, duration_ms - (begun_ms - start_ms), *place)
+
+
+def _event(path: Path, line: Line) -> _Event:
     words = line.text.split()
     expected = _EVENT_FIELDS[line.word]
     if len(words) < expected or words[0] not in ("L", "R"):
@@ -317,7 +355,7 @@ def _event(path: Path, line: Line) -> tuple[Any, ...]:
         )
     values = [number(path, line, words, at, "a number") for at in range(1, len(words))]
     start_ms, end_ms, duration_ms = values[:3]
-    if not (end_ms >= start_ms and duration_ms >= 0):
+    if start_ms != _NO_START_MS and not (end_ms >= start_ms and duration_ms >= 0):
         raise FormatError(
             f"{path}:{line.number}: {line.word} from {words[1]} to {words[2]} lasts {words[3]}, "
             "expected an end after the start; convert the EDF file again"
@@ -333,7 +371,7 @@ def _event(path: Path, line: Line) -> tuple[Any, ...]:
     )
 
 
-def _event_table(events: list[tuple[Any, ...]], word: str) -> pd.DataFrame:
+def _event_table(events: list[_Event], word: str) -> pd.DataFrame:
     names = ["line", "eye", "start_ms", "end_ms", "duration_ms", *_PLACES[word]]
     columns = dict.fromkeys(names, "float64") | {"line": "int64", "eye": "object"}
     padded = [(*event, *[np.nan] * (len(names) - len(event))) for event in events]
@@ -378,8 +416,10 @@ def _with_rows(
     table = table.assign(
         block=block, first_row=np.searchsorted(rows.time_us, start_us), last_row=last - 1
     )
-    fine = table["duration_ms"] > 0
-    skipped[f"{what} without a duration"] += int((~fine).sum())
+    begun = table["start_ms"] != _NO_START_MS
+    skipped[f"{what} without a beginning"] += int((~begun).sum())
+    fine = begun & (table["duration_ms"] > 0)
+    skipped[f"{what} without a duration"] += int((begun & ~fine).sum())
     if len(rows.time_us):
         covered = table["first_row"] <= table["last_row"]
         skipped[f"{what} without samples"] += int((fine & ~covered).sum())

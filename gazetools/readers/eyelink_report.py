@@ -16,6 +16,9 @@ MEDIA. Missing values are "." or UNDEFINED.
 A report on both eyes (EYE_USED, EYE_REPORTED) lists each fixation twice: of every recording only
 the eye with more fixations is taken, the right one if they have as many. Dropped and counted:
 fixations of the other eye, and rows without a session, trial, position, start or duration.
+
+Refused with what to do: a report without CURRENT_FIX_START, and one whose positions are shares of
+the screen or of the image.
 """
 
 from collections import Counter
@@ -64,15 +67,39 @@ _NEEDED = {
     "onset_ms": "CURRENT_FIX_START",
 }
 _COMPLETE = ("subject", "trial", "x_px", "y_px", "duration_ms", "onset_ms")
+_REPORTED = {
+    "x": ("currentfixx",),
+    "y": ("currentfixy",),
+    "duration": ("currentfixduration",),
+    "index": ("currentfixindex",),
+    "session": ("recordingsessionlabel",),
+    "sample": ("timestamp",),
+}
 _LARGEST_TRIAL = 1e9
+_MOST_BY_CHANCE = 5
+"""So few fixations may all lie in the first px of the screen."""
 
 
 def refusal(head: Head) -> str:
     """Say why a file is no Data Viewer fixation report, or "" if it is."""
     _, columns = separated(head.text)
+    missing = _missing(columns)
+    if not missing or _is_without_start(columns, missing):
+        return ""
+    return f"no column {missing[0]!r}"
+
+
+def _missing(columns: list[str]) -> list[str]:
     found = match_columns(columns, _TEXTS | _NUMBERS)
-    missing = [name for canonical, name in _NEEDED.items() if canonical not in found]
-    return f"no column {missing[0]!r}" if missing else ""
+    return [name for canonical, name in _NEEDED.items() if canonical not in found]
+
+
+def _is_without_start(columns: list[str], missing: list[str]) -> bool:
+    """Tell a fixation report whose writer did not tick the start; it is claimed to say so."""
+    told = match_columns(columns, _REPORTED)
+    has_gaze = "duration" in told or ("x" in told and "y" in told)
+    is_report = has_gaze and ("index" in told or "session" in told) and "sample" not in told
+    return is_report and _NEEDED["onset_ms"] in missing
 
 
 def separated(head: str) -> tuple[str, list[str]]:
@@ -88,9 +115,17 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or no row has a position.
+        A line is damaged, no row has a position, or the positions are no px of the screen; or
+        a column is missing.
     """
     separator, columns = separated(read_head(path))
+    missing = _missing(columns)
+    if missing:
+        raise FormatError(
+            f"{path}:1: a fixation report without {', '.join(missing)}; tick "
+            f"{'it' if len(missing) == 1 else 'them'} in Data Viewer's output report and export "
+            "again"
+        )
     texts, numbers = match_columns(columns, _TEXTS), match_columns(columns, _NUMBERS)
     table = read_columns(path, Layout(separator, nulls=REPORT_NULLS), texts, numbers)
     rows = table.frame
@@ -104,12 +139,26 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
             f"{path}: none of its {dropped} fixations has a session label, a trial, a start, a "
             "duration and a position; write the report again with these columns filled"
         )
+    _expect_px(table, rows[complete])
     facts = about(table, columns, time_unit="ms")
     groups = rows[complete].groupby("subject", sort=False)
     return [
         _recording(path, str(subject), group, 0 if number else dropped, facts)
         for number, (subject, group) in enumerate(groups)
     ]
+
+
+def _expect_px(table: Table, rows: pd.DataFrame) -> None:
+    """Raise a FormatError for positions that are shares of the screen or of the image."""
+    places = rows[["x_px", "y_px"]].to_numpy()
+    if len(rows) <= _MOST_BY_CHANCE or not ((places >= 0) & (places <= 1)).all():
+        return
+    x, y = table.columns["x_px"], table.columns["y_px"]
+    raise FormatError(
+        f"{table.path}: all {len(rows)} positions in {x!r} and {y!r} lie from 0 to 1, expected px "
+        "of the screen; export CURRENT_FIX_X and CURRENT_FIX_Y in px, or describe the table by a "
+        'mapping (--mapping) with the position in "share" or "image share"'
+    )
 
 
 def expect_trials(table: Table, needed: pd.Series) -> None:

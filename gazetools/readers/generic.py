@@ -19,6 +19,9 @@ encoding. The table is not recognised by itself; the TOML says what its columns 
 ``examples/mapping.toml`` in the repository shows every key and what it may be. What it asks
 for:
 
+- ``rows``, for logs in which other rows stand between: only those whose cell in ``column`` is one
+  of ``is`` are read.
+
 - ``columns``: for samples ``time`` (or ``rate_hz`` at the top, for a table without one) and
   ``x``, ``y`` or those of the eyes, ``left_x`` ... ``right_y``; for fixations ``onset``, ``x``,
   ``y`` and ``duration`` or ``end``. ``subject``, ``recording``, ``stimulus`` are columns, or
@@ -31,7 +34,8 @@ for:
 - Fixations' onsets are from the start of the trial; with ``clock = "recording"`` at the top
   they are taken from the first onset of the trial.
 
-Dropped and counted: rows without a time, samples whose time repeats or steps back, fixations
+Dropped and counted: other rows than ``rows`` names, rows without a time, samples whose time
+repeats or steps back (``rate_hz`` beside ``time`` spreads those that share a stamp), fixations
 without a position or with a duration that is not positive.
 """
 
@@ -39,7 +43,7 @@ import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +69,10 @@ from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.tables import FIXATIONS
 
 _LATEST_US = 2.0**53
+_OFTEN = 0.1
+"""Share of the samples that repeat a time, from which on more is said of it."""
+_REPEATED = "repeated or backward times"
+_SPREADS = "rate_hz in the mapping would spread them"
 _MOST_TOML_BYTES = 2**20
 _WHO = ("subject", "recording", "trial", "stimulus")
 _GAZE = tuple(f"{eye}{axis}" for eye in ("", "left_", "right_") for axis in "xy")
@@ -92,6 +100,7 @@ _TOP = {
     "columns": dict,
     "units": dict,
     "screen": dict,
+    "rows": dict,
     "valid": dict,
 }
 _SIZES = ("width_px", "height_px", "width_mm", "height_mm", "distance_mm")
@@ -122,7 +131,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         raise FormatError(f"{path}: needs a mapping; write one and pass it with --mapping")
     mapping = read_mapping(options.mapping)
     table, header = _read_table(path, mapping)
-    rows = table.frame
+    rows, others = _mapped_rows(table, mapping, options.mapping)
     for name in ("subject", "recording", "stimulus"):
         if name not in rows:
             rows[name] = pd.Series(mapping.constants.get(name), index=rows.index, dtype="str")
@@ -135,7 +144,8 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     ]
     if not any(len(r.samples) or len(r.fixations) for r in recordings):
         raise FormatError(f"{path}: none of its {len(rows)} rows is of use by {options.mapping}")
-    return [r for r in recordings if len(r.samples) or len(r.fixations)]
+    first, *more = [r for r in recordings if len(r.samples) or len(r.fixations)]
+    return [replace(first, skipped=add_counts({"other rows": others}, first.skipped)), *more]
 
 
 # ---------------------------------------------------------------- the mapping
@@ -156,6 +166,10 @@ class Mapped:
     constants, columns, units : mapping of str to str
     screen_px : (int, int) or None
     screen : Screen or None
+    rows_column : str
+        What tells which rows are read; "" if all are.
+    rows_codes : tuple of str and float
+        What it holds in them.
     valid_columns : mapping of str to str
         "left", "right" or "both" to a column.
     valid_codes : tuple of str and float
@@ -178,6 +192,8 @@ class Mapped:
     units: Mapping[str, str]
     screen_px: tuple[int, int] | None
     screen: Screen | None
+    rows_column: str
+    rows_codes: tuple[str | float, ...]
     valid_columns: Mapping[str, str]
     valid_codes: tuple[str | float, ...]
     valid_range: tuple[float, float]
@@ -259,6 +275,7 @@ def read_mapping(path: Path) -> Mapped:
         raise top.wrong("header_line", "a line number, or 0 for no header")
     rate_hz = top.positive("rate_hz") if "rate_hz" in top else math.nan
     constants = {n: top.get(n, str, "") for n in ("subject", "recording", "stimulus") if n in top}
+    rows_column, rows_codes = _row_choice(top.part("rows"), header_line)
     valid = top.part("valid")
     valid_columns, valid_codes, valid_range = _validity(valid, header_line)
     return Mapped(
@@ -276,6 +293,8 @@ def read_mapping(path: Path) -> Mapped:
         units=units,
         screen_px=screen_px,
         screen=screen,
+        rows_column=rows_column,
+        rows_codes=rows_codes,
         valid_columns=valid_columns,
         valid_codes=valid_codes,
         valid_range=valid_range,
@@ -330,6 +349,8 @@ def _codes(keys: _Keys, key: str) -> tuple[str | float, ...]:
     codes = keys.get(key, list, [])
     if not all(isinstance(c, str | int | float) and not isinstance(c, bool) for c in codes):
         raise keys.wrong(key, "a list of numbers and texts")
+    if any(isinstance(c, int) and abs(c) >= 2**1023 for c in codes):
+        raise keys.wrong(key, "a list of numbers that are not that large, and texts")
     return tuple(codes)
 
 
@@ -357,6 +378,16 @@ def _column(columns: _Keys, key: str, header_line: int) -> str:
     if not isinstance(number, int) or number < 1:
         raise columns.wrong(key, "the number of a column, from 1, as there is no header")
     return str(number)
+
+
+def _row_choice(rows: _Keys, header_line: int) -> tuple[str, tuple[str | float, ...]]:
+    rows.only(("column", "is"))
+    codes = _codes(rows, "is")
+    if "is" in rows and "column" not in rows:
+        raise rows.wrong("column", "the column that tells which rows are read")
+    if "column" in rows and not codes:
+        raise rows.wrong("is", "a list of what the column holds in rows that are read")
+    return _column(rows, "column", header_line) if codes else "", codes
 
 
 def _validity(
@@ -398,13 +429,14 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str]]:
     else:
         names = [str(number) for number in range(1, first.count(separator) + 2)]
     wanted = {**mapping.columns, **{f"{k}_valid": c for k, c in mapping.valid_columns.items()}}
+    wanted |= {"rows": mapping.rows_column} if mapping.rows_codes else {}
     for ours, theirs in wanted.items():
         if theirs not in names:
             raise FormatError(
                 f"{path}:{max(header_line, 1)}: no column {theirs!r}, which the mapping names "
                 f"for {ours!r}; found {', '.join(names)[:300]}"
             )
-    as_text = {*_WHO, *(f"{k}_valid" for k in mapping.valid_columns if mapping.valid_codes)}
+    as_text = {*_WHO, "rows", *(f"{k}_valid" for k in mapping.valid_columns if mapping.valid_codes)}
     texts = {n: c for n, c in wanted.items() if n in as_text}
     time = {n: c for n, c in wanted.items() if n in ("time", "onset", "end")}
     whole = time if mapping.units["time"] == "ns" else {}
@@ -424,6 +456,22 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str]]:
     for name in whole:
         table.frame[name] = table.frame[name].astype("float64")
     return table, names
+
+
+def _mapped_rows(table: Table, mapping: Mapped, toml: Path) -> tuple[pd.DataFrame, int]:
+    """Rows that the mapping asks for, and how many others there are."""
+    rows = table.frame
+    if not mapping.rows_codes:
+        return rows, 0
+    values = rows["rows"].fillna("")
+    asked = _is_one_of(values, mapping.rows_codes)
+    if len(rows) and not asked.any():
+        found = ", ".join(repr(value) for value in values.unique()[:10])
+        raise FormatError(
+            f"{table.path}: column {mapping.rows_column!r} holds {found}, expected one of "
+            f"{list(mapping.rows_codes)}; correct 'rows.is' in {toml}"
+        )
+    return rows[asked].reset_index(drop=True), int((~asked).sum())
 
 
 def _recording(
@@ -506,6 +554,8 @@ def _samples(
     if "time" in rows:
         time_us = _us(table, "time", rows["time"].to_numpy(float), mapping.units["time"])
     kept, whole_us, lost = rising_times(time_us, 1e6 / mapping.rate_hz)
+    if math.isnan(mapping.rate_hz) and _repeat_often(time_us):
+        lost[f"{_REPEATED} ({_SPREADS})"] = lost.pop(_REPEATED)
     skipped.update(lost)
     rows = rows[kept]
     samples = rows[["subject", "recording", "stimulus"]].assign(
@@ -533,14 +583,25 @@ def _samples(
     return {"samples": samples_table(samples)} if len(samples) else {}
 
 
+def _repeat_often(time_us: Floats) -> bool:
+    """Tell whether over a tenth of the samples have the time of the one before."""
+    steps = np.diff(np.rint(time_us[~np.isnan(time_us)]))
+    return int(np.count_nonzero(steps == 0)) > _OFTEN * (len(steps) + 1)
+
+
 def _valid(mapping: Mapped, rows: pd.DataFrame, eye: str) -> pd.Series:
     if eye not in mapping.valid_columns:
         return pd.Series(True, index=rows.index)
     values = rows[f"{eye}_valid"]
     if not mapping.valid_codes:
         return values.between(*mapping.valid_range)
-    numbers = [float(c) for c in mapping.valid_codes if not isinstance(c, str)]
-    words = [str(c) for c in mapping.valid_codes]
+    return _is_one_of(values, mapping.valid_codes)
+
+
+def _is_one_of(values: pd.Series, codes: Iterable[str | float]) -> pd.Series:
+    """Tell which texts (n,) are among codes, of which numbers may be written in any way."""
+    numbers = [float(code) for code in codes if not isinstance(code, str)]
+    words = [str(code) for code in codes]
     return values.isin(words) | pd.to_numeric(values, errors="coerce").isin(numbers)
 
 

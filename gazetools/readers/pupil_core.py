@@ -28,8 +28,9 @@ camera and becomes the mean of those that are on it.
 
 A fixation lasts from its first sample to its last. Gaze of a confidence below 0.6 and gaze off
 the surface is missing (NaN), and counted. Samples are sorted by time; those that repeat one are
-dropped and counted. Per-eye directions and pupils are left out. Without gaze_positions.csv the
-trial begins with the first fixation.
+dropped and counted. So is, where base_data says that each row is mapped from one eye, now this,
+now the other, the gaze of the eye with the lower mean confidence. Per-eye directions and pupils are
+left out. Without gaze_positions.csv the trial begins with the first event.
 """
 
 import re
@@ -44,27 +45,30 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.readers.building import about, add_counts, in_time_order, read_json, samples_table
 from gazetools.readers.delimited import Table, column_names
+from gazetools.readers.opening import read_head
 from gazetools.readers.pupil_files import (
     Family,
     has_columns,
     header_of,
     header_or_none,
     is_true,
+    list_events,
     read_table,
 )
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import (
     label_samples,
-    list_fixations,
     place_blinks,
     place_fixations,
 )
-from gazetools.tables import BLINKS
 
 _SOURCE = "vendor:pupil-core"
 _MIN_CONFIDENCE = 0.6
 _MOST_S = 1e11
 _ROUNDING_US = 2
+_BOTH_EYES = 0.1
+"""Share of the gaze that the rarer eye exceeds where each is mapped by itself."""
+_ONE_DATUM = r"\S+-[01]"
 
 _TEXTS = {"on_surface": ("onsurf", "onsrf"), "fixation": ("fixationid",)}
 _NUMBERS = {
@@ -193,8 +197,12 @@ class _Parts:
     software: str
 
     def recording(self) -> Recording:
-        gaze = None if self.gaze is None else _with_times(self.gaze, "time_s")
-        listed = None if self.fixations is None else _with_times(self.fixations, "start_s")
+        gaze = listed = None
+        if self.gaze is not None:
+            gaze = _with_times(self.gaze, "time_s", _eye_texts(self.gaze))
+        if self.fixations is not None:
+            # Pupil Player writes the header alone where it found no fixation
+            listed = _with_times(self.fixations, "start_s", may_be_empty=gaze is not None)
         if gaze is not None:
             return self._with_samples(gaze, listed)
         assert listed is not None
@@ -206,14 +214,17 @@ class _Parts:
         fixations, dropped = place_fixations(events, samples, _SOURCE, slack_us=_ROUNDING_US)
         if listed is not None:
             samples = label_samples(samples, fixations)
-        blinks, short = self._blinks(samples)
-        counts = add_counts(counts, more, dropped, short)
-        return self._made(gaze, counts, samples=samples, fixations=fixations, blinks=blinks)
+        tables = {"samples": samples, "fixations": fixations}
+        counts = add_counts(counts, more, dropped)
+        for what, rows in self._blinks().items():
+            tables[what], dropped = place_blinks(rows, samples, _SOURCE)
+            counts = add_counts(counts, dropped)
+        return self._made(gaze, counts, **tables)
 
     def _without_samples(self, listed: Table) -> Recording:
         events, counts = self._events(listed)
-        fixations, dropped = list_fixations(events.assign(**self._who()), _SOURCE)
-        return self._made(listed, add_counts(counts, dropped), fixations=fixations)
+        tables, dropped = list_events(events, self._blinks(), self._who(), _SOURCE)
+        return self._made(listed, add_counts(counts, dropped), **tables)
 
     def _who(self) -> dict[str, Any]:
         stimulus = np.nan if self.surface is None else self.surface
@@ -239,10 +250,12 @@ class _Parts:
         )
 
     def _samples(self, gaze: Table) -> tuple[pd.DataFrame, dict[str, int]]:
-        rows = gaze.frame
+        other = _of_other_eye(gaze.frame)
+        rows = gaze.frame[~other]
         unsure = rows["confidence"] < _MIN_CONFIDENCE
         off = ~unsure & _is_off(rows)
         counts = {
+            "gaze of the other eye": int(other.sum()),
             "samples of low confidence (kept, without gaze)": int(unsure.sum()),
             "samples off the surface (kept, without gaze)": int(off.sum()),
         }
@@ -279,11 +292,12 @@ class _Parts:
         )
         return events.reset_index(drop=True), skipped
 
-    def _blinks(self, samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    def _blinks(self) -> dict[str, pd.DataFrame]:
+        """Blinks, if there is a file of them."""
         if self.blinks is None or not has_columns(
             header_of(self.blinks), ("starttimestamp", "duration")
         ):
-            return BLINKS.empty(), {}
+            return {}
         rows = _with_times(self.blinks, "start_s", may_be_empty=True).frame
         events = pd.DataFrame(
             {
@@ -291,7 +305,25 @@ class _Parts:
                 "duration_ms": rows["duration"] * 1000,
             }
         )
-        return place_blinks(events.assign(eye="both"), samples, _SOURCE)
+        return {"blinks": events.assign(eye="both")}
+
+
+def _eye_texts(gaze: Path) -> dict[str, tuple[str, ...]]:
+    """Name the column that tells the eye, unless the first rows say that gaze is of both."""
+    # a text of its own in each row takes long to read
+    pairs = re.search(r"\d-[01] \S+-[01]", read_head(gaze))
+    return {} if pairs else {"base": ("basedata",)}
+
+
+def _of_other_eye(rows: pd.DataFrame) -> pd.Series:
+    """Tell which rows (n,) are of the eye to leave out; none where both are mapped together."""
+    none = pd.Series(False, index=rows.index)
+    if "base" not in rows or not rows["base"].str.fullmatch(_ONE_DATUM).all():
+        return none
+    eye = rows["base"].str[-1]
+    if eye.nunique() < 2 or eye.value_counts(normalize=True).min() <= _BOTH_EYES:
+        return none
+    return eye != rows["confidence"].groupby(eye).mean().fillna(0).idxmax()
 
 
 def _is_off(rows: pd.DataFrame) -> pd.Series:
@@ -301,14 +333,20 @@ def _is_off(rows: pd.DataFrame) -> pd.Series:
     return ~is_true(rows["on_surface"]).astype(bool)
 
 
-def _with_times(file: Path, time: str, *, may_be_empty: bool = False) -> Table:
-    table = read_table(file, _TEXTS, _NUMBERS)
+def _with_times(
+    file: Path,
+    time: str,
+    texts: Mapping[str, tuple[str, ...]] | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Table:
+    table = read_table(file, {**_TEXTS, **(texts or {})}, _NUMBERS)
     table.expect(time, ~(table.frame[time].abs() > _MOST_S), f"seconds up to {_MOST_S:.0f}")
     rows = table.frame[table.frame[time].notna()].reset_index(drop=True)
     if "duration" in rows:
         fine = ~(table.frame["duration"].abs() > _MOST_S)
         table.expect("duration", fine, f"a number up to {_MOST_S:.0f}")
-    if rows.empty and not may_be_empty:
+    if rows.empty and (len(table.frame) or not may_be_empty):
         raise FormatError(
             f"{file}: none of its {len(table.frame)} rows has a {table.columns[time]!r}; "
             "export the recording again"

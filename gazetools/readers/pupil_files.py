@@ -4,16 +4,25 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gazetools.errors import FormatError
-from gazetools.readers.building import read_json, with_all
+from gazetools.readers.building import add_counts, read_json, with_all
 from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
 from gazetools.readers.opening import read_head, stem_of
+from gazetools.readers.vendor_events import declared, drop_bad_fixations, finish_fixations
+from gazetools.tables import BLINKS, FIXATIONS, SACCADES
 
 _TRUE = ("true", "1", "1.0")
 _FALSE = ("false", "0", "0.0")
+_EVENTS = {
+    "fixations": (FIXATIONS, finish_fixations),
+    "saccades": (SACCADES, SACCADES.conform),
+    "blinks": (BLINKS, BLINKS.conform),
+}
 
 
 @dataclass(frozen=True)
@@ -109,6 +118,42 @@ def is_true(values: pd.Series) -> pd.Series:
 def is_false(values: pd.Series) -> pd.Series:
     """Tell which texts (n,) say false; a missing one does not."""
     return values.str.lower().isin(_FALSE)
+
+
+def list_events(
+    fixations: pd.DataFrame, others: Mapping[str, pd.DataFrame], who: Mapping[str, Any], source: str
+) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """Make tables of events without samples: the trial begins with the first of them.
+
+    Parameters
+    ----------
+    fixations : DataFrame
+        ``begin_us``, ``duration_ms``, ``x_px``, ``y_px``.
+    others : mapping of str to DataFrame
+        "saccades", "blinks": ``begin_us``, ``duration_ms`` and more.
+    who : mapping of str to value
+        ``recording``, ``subject``, ``trial``, ``stimulus`` of all of them.
+    source : str
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+    skipped : dict of str to int
+    """
+    listed, skipped = drop_bad_fixations(fixations)
+    events = {"fixations": listed}
+    for what, rows in others.items():
+        lasting = (rows["duration_ms"] > 0) & np.isfinite(rows["duration_ms"])
+        events[what] = rows[lasting].sort_values("begin_us", kind="stable", ignore_index=True)
+        skipped = add_counts(skipped, {f"{what} without a duration": int((~lasting).sum())})
+    begin_us = min((rows["begin_us"].min() for rows in events.values() if len(rows)), default=0)
+    tables = {}
+    for what, rows in events.items():
+        onset_ms = (rows["begin_us"] - begin_us) / 1000
+        rows = rows.assign(onset_ms=onset_ms, source=source, **who)
+        schema, finish = _EVENTS[what]
+        tables[what] = finish(declared(rows, schema))
+    return tables, skipped
 
 
 # ---------------------------------------------------------------- Pupil Cloud and Neon Player

@@ -23,9 +23,10 @@ messages for ``trial_from``     events.csv: name
 
 Positions are px of the scene camera, which moves with the head; they tell what was looked at
 only after mapping (see pupil_surface). Events end where the next sample begins. Without a rule
-for trials, all is trial 1. Gaze while the glasses were not worn is missing (NaN), and counted.
-Dropped and counted: rows without a time, samples that repeat one (of sections that overlap).
-Left out: azimuth and elevation, eyelids, the eyes' places in the camera's space.
+for trials, all is trial 1; without gaze.csv it begins with the first event. Gaze while the glasses
+were not worn is missing (NaN), and counted. Dropped and counted: rows without a time, samples that
+repeat one (of sections that overlap). Left out: azimuth and elevation, eyelids, the eyes' places
+in the camera's space.
 """
 
 from collections.abc import Mapping
@@ -54,6 +55,7 @@ from gazetools.readers.pupil_files import (
     header_of,
     header_or_none,
     is_false,
+    list_events,
     names_of,
     of_recording,
     read_cloud,
@@ -62,7 +64,6 @@ from gazetools.readers.recording import About, Head, Reader, ReadOptions, Record
 from gazetools.readers.trial_marks import trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     label_samples,
-    list_fixations,
     place_blinks,
     place_fixations,
     place_saccades,
@@ -156,8 +157,8 @@ class _Parts:
         if self.gaze is None:
             assert fixations is not None
             who = {"recording": name, "subject": subject, "trial": 1, "stimulus": None}
-            listed, counts = list_fixations(events_of(fixations).assign(**who), _SOURCE)
-            tables = {"fixations": listed}
+            others = self._others(id_)
+            tables, counts = list_events(events_of(fixations), others, who, _SOURCE)
         else:
             tables, counts = self._with_samples(id_, fixations, name, subject)
         return Recording(
@@ -176,22 +177,25 @@ class _Parts:
     ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
         samples, counts = self._samples(id_, name, subject)
         tables = {"samples": samples}
-        saccades = _rows(self._saccades, id_)
-        blinks = _rows(self._blinks, id_)
-        if saccades is not None:
-            events = events_of(saccades)
-            tables["saccades"], dropped = place_saccades(events, samples, _SOURCE)
-            counts = add_counts(counts, dropped)
-        if blinks is not None:
-            events = events_of(blinks).assign(eye="both")
-            tables["blinks"], dropped = place_blinks(events, samples, _SOURCE)
-            counts = add_counts(counts, dropped)
+        others = self._others(id_)
+        for what, place in (("saccades", place_saccades), ("blinks", place_blinks)):
+            if what in others:
+                tables[what], dropped = place(others[what], samples, _SOURCE)
+                counts = add_counts(counts, dropped)
         if fixations is not None:
             placed, dropped = place_fixations(events_of(fixations), samples, _SOURCE)
-            jumps = None if saccades is None else events_of(saccades)
-            tables |= {"fixations": placed, "samples": label_samples(samples, placed, jumps)}
+            labelled = label_samples(samples, placed, others.get("saccades"))
+            tables |= {"fixations": placed, "samples": labelled}
             counts = add_counts(counts, dropped)
         return tables, counts
+
+    def _others(self, id_: str) -> dict[str, pd.DataFrame]:
+        """Saccades and blinks, as far as there are files of them."""
+        saccades, blinks = _rows(self._saccades, id_), _rows(self._blinks, id_)
+        others = {} if saccades is None else {"saccades": events_of(saccades)}
+        if blinks is not None:
+            others["blinks"] = events_of(blinks).assign(eye="both")
+        return others
 
     def _samples(self, id_: str, name: str, subject: str) -> tuple[pd.DataFrame, dict[str, int]]:
         rows = _rows(self.gaze, id_)

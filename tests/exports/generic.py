@@ -4,14 +4,16 @@ from pathlib import Path
 
 SAMPLES = """\
 # a lab's own logger
-t;gaze left x;gaze left y;gaze right x;gaze right y;pupil left;pupil right;trial;picture;confidence
-0,000;0,25;0,75;0,26;0,75;3,1;3,2;1;a.jpg;0,9
-0,004;0,25;0,75;0,26;0,75;3,1;3,2;1;a.jpg;0,9
-0,008;-1;-1;0,28;0,5;3,1;3,2;1;a.jpg;0,9
-0,012;lost;lost;lost;lost;3,1;3,2;1;a.jpg;0,9
-0,012;0,5;0,5;0,5;0,5;3,1;3,2;1;a.jpg;0,9
-0,016;0,5;0,5;0,5;0,5;3,1;3,2;2;b.jpg;0,2
-0,020;0,5;0,25;0,5;0,25;3,1;3,2;2;b.jpg;0,7
+row;t;gaze left x;gaze left y;gaze right x;gaze right y;pupil left;pupil right;\
+trial;picture;confidence
+gaze;0,000;0,25;0,75;0,26;0,75;3,1;3,2;1;a.jpg;0,9
+message;0,004;0;0;0;0;0;0;;;0
+gaze;0,004;0,25;0,75;0,26;0,75;3,1;3,2;1;a.jpg;0,9
+gaze;0,008;-1;-1;0,28;0,5;3,1;3,2;1;a.jpg;0,9
+gaze;0,012;lost;lost;lost;lost;3,1;3,2;1;a.jpg;0,9
+gaze;0,012;0,5;0,5;0,5;0,5;3,1;3,2;1;a.jpg;0,9
+gaze;0,016;0,5;0,5;0,5;0,5;3,1;3,2;2;b.jpg;0,2
+gaze;0,020;0,5;0,25;0,5;0,25;3,1;3,2;2;b.jpg;0,7
 """
 
 FIXATIONS = """\
