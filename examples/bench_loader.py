@@ -89,7 +89,7 @@ class Mapped(CacheBatches):
             self.arrays = {name: self.written(cache, name, folder) for name in FIELDS}
 
     def written(self, cache, name, folder):
-        path, shape = folder / f"{name}.bin", (len(self), *self._shapes[name])
+        path, shape = folder / f"{name}.bin", (len(self), *self._kinds[name].shape)
         if not path.exists():
             out = np.memmap(path, np.uint8, "w+", shape=shape)
             for position, index in enumerate(self.indices):
