@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from gazetools.errors import TrainingError
+from gazetools.files import replacing_folder
 from gradtrack_model import runs
 from gradtrack_model.networks import Networks
 
@@ -34,7 +35,7 @@ def join(run_folders: Sequence[Path], out: Path) -> Path:
     TrainingError
         A run or its checkpoint is missing or damaged, or the runs do not go together.
     OutputError
-        `out` holds a run already, or cannot be written.
+        `out` exists already, or cannot be written; nothing is left behind.
     """
     runs.check_new(out)
     infos = [runs.read_run(folder) for folder in run_folders]
@@ -56,10 +57,13 @@ def join(run_folders: Sequence[Path], out: Path) -> Path:
     }
     networks = {name: _networks(some) for name, some in loaded.items()}
     parameters = sum(p.numel() for p in networks["best"].parameters())
-    runs.write_run(out, joined, parameters, cpu)
-    for name, some in loaded.items():
-        iteration = max(one.iteration for one in some)
-        runs.save_weights(out / f"{name}.safetensors", networks[name], joined, iteration, None)
+    runs.make_folder(out.parent)
+    with replacing_folder(out) as folder:
+        runs.write_run(folder, joined, parameters, cpu)
+        for name, some in loaded.items():
+            path = folder / f"{name}.safetensors"
+            iteration = max(one.iteration for one in some)
+            runs.save_weights(path, networks[name], joined, iteration, None)
     return out
 
 

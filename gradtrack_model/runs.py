@@ -142,6 +142,20 @@ def check_new(folder: Path) -> None:
         )
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it.
+
+    Raises
+    ------
+    OutputError
+        The system refuses.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+
+
 def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device) -> None:
     """Write config.json of a new run.
 
@@ -151,10 +165,7 @@ def write_run(folder: Path, info: RunInfo, parameters: int, device: torch.device
         The folder holds a run already, or cannot be written.
     """
     check_new(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made ({error.strerror})") from error
+    make_folder(folder)
     content = {
         "format": FORMAT,
         "version": VERSION,

@@ -151,7 +151,9 @@ def project(folder, names, *, blocks):
     for name in names:
         part = parts[name].pop(0)
         part[:, who] = name
-        told += part.tolist()
+        elsewhere = part[0].copy()
+        elsewhere[head.index("Sensor")] = "Mouse"
+        told += [elsewhere.tolist(), *part.tolist()]
     return Sheet(told).write(folder / "project.tsv")
 
 

@@ -97,6 +97,19 @@ def test_a_joined_run_is_not_trained_on(trained, tmp_path):
     assert len(runs.read_run(joined).members) == 2
 
 
+def test_it_is_whole_or_not_there(trained, tmp_path, monkeypatch):
+    def stopped(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "save_weights", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            join([trained / "a", trained / "b"], tmp_path / "of" / "two")
+    assert list((tmp_path / "of").iterdir()) == []
+    join([trained / "a", trained / "b"], tmp_path / "of" / "two")
+    assert runs.read_run(tmp_path / "of" / "two").cache.path == str(trained / "maps.h5")
+
+
 def test_one_run_is_too_few_and_none_is_replaced(trained, tmp_path):
     with pytest.raises(TrainingError, match="1 run to join; expected two or more"):
         join([trained / "a"], tmp_path / "joined")

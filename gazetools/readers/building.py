@@ -25,6 +25,7 @@ Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 EYES = ("left", "right")
+REPEATED = "repeated or backward times"
 _MOST_JSON_BYTES = 16 * 2**20
 US_PER = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 """Microseconds in a unit of time."""
@@ -120,7 +121,7 @@ def rising_times(
     rises = rising(whole_us)
     skipped = {
         "rows without a time": int((~kept).sum()),
-        "repeated or backward times": int((~rises).sum()),
+        REPEATED: int((~rises).sum()),
     }
     kept[kept] = rises
     return kept, whole_us[rises], skipped

@@ -54,6 +54,7 @@ from gazetools.errors import FormatError, GeometryError
 from gazetools.geometry import Screen
 from gazetools.readers.building import (
     EYES,
+    REPEATED,
     US_PER,
     Floats,
     about,
@@ -71,7 +72,6 @@ from gazetools.tables import FIXATIONS
 _LATEST_US = 2.0**53
 _OFTEN = 0.1
 """Share of the samples that repeat a time, from which on more is said of it."""
-_REPEATED = "repeated or backward times"
 _SPREADS = "rate_hz in the mapping would spread them"
 _MOST_TOML_BYTES = 2**20
 _WHO = ("subject", "recording", "trial", "stimulus")
@@ -555,7 +555,7 @@ def _samples(
         time_us = _us(table, "time", rows["time"].to_numpy(float), mapping.units["time"])
     kept, whole_us, lost = rising_times(time_us, 1e6 / mapping.rate_hz)
     if math.isnan(mapping.rate_hz) and _repeat_often(time_us):
-        lost[f"{_REPEATED} ({_SPREADS})"] = lost.pop(_REPEATED)
+        lost[f"{REPEATED} ({_SPREADS})"] = lost.pop(REPEATED)
     skipped.update(lost)
     rows = rows[kept]
     samples = rows[["subject", "recording", "stimulus"]].assign(

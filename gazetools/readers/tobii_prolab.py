@@ -238,9 +238,8 @@ class _Export:
         kept = is_gaze & is_timed
         rows = rows if kept.all() else taken(rows, kept)
         groups = dict(_groups(rows))
-        for key, recording in self._recordings.items():
-            if groups and key not in groups:
-                yield from recording.finish(self._take_skipped())
+        if groups:
+            yield from self._finish_all_but(groups)
         for (subject, name), group in groups.items():
             if (subject, name) not in self._recordings:
                 _check_rate(group, table)
@@ -257,8 +256,13 @@ class _Export:
                 f"{self._path}: no eye-tracker rows with a time among {self._rows} rows; "
                 "tick 'Eye tracker' data and its timestamp in the export"
             )
-        for recording in self._recordings.values():
-            yield from recording.finish(self._take_skipped())
+        yield from self._finish_all_but(())
+
+    def _finish_all_but(self, those: Collection[tuple[str, str]]) -> Iterator[Recording]:
+        for key, recording in self._recordings.items():
+            # of the others nothing would come that could tell what was skipped
+            if key not in those and recording.holds_rows:
+                yield from recording.finish(self._take_skipped())
 
     def _take_skipped(self) -> Counter[str]:
         skipped, self._skipped = +self._skipped, Counter()
@@ -330,6 +334,10 @@ class _Pieces:
         self._held: list[Rows] = []
         self._skipped: Counter[str] = Counter()
 
+    @property
+    def holds_rows(self) -> bool:
+        return bool(self._held)
+
     def add(self, rows: Rows, skipped: Counter[str]) -> Iterator[Recording]:
         """Take the next rows, give those before if they are many; the last event may go on."""
         self._skipped += skipped
@@ -353,8 +361,7 @@ class _Pieces:
         """Give the rows that were held back: no more are expected, but they may come."""
         self._skipped += skipped
         held, self._held = self._held, []
-        if held:
-            yield replace(self._piece(joined(held)), is_over=True)
+        yield replace(self._piece(joined(held)), is_over=True)
 
     def _in_order(self, rows: Rows) -> Rows:
         time_us = rows["tracker_time_us"]
