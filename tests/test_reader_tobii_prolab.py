@@ -110,6 +110,21 @@ def test_bare_clocks_count_us_or_ms(clock, tmp_path):
     assert apart_us.between(0, 999).all()
 
 
+def test_clocks_of_many_recordings_that_begin_anew_count_us(tmp_path):
+    bare = prolab().filled("Eyetracker timestamp [μs]", "")
+    bare = bare.renamed(lambda name: name.removesuffix(" [μs]"))
+    parts = [
+        bare.filled("Recording name", f"R{i}")
+        .filled("Recording timestamp", lambda cell, i=i: str(int(cell) + 100 * i))
+        .rows[1:]
+        for i in range(60)
+    ]
+    path = Sheet([bare.rows[0], *(row for part in parts for row in part)]).write(tmp_path / "e.tsv")
+    found = read(path)
+    assert {recording.about["time unit"] for recording in found} == {"us"}
+    assert len(found) == 60
+
+
 @pytest.mark.parametrize("clock", ["Recording timestamp [μs]", "Eyetracker timestamp [μs]"])
 def test_a_rate_that_no_tracker_has_tells_of_a_wrong_unit(clock, tmp_path):
     path = in_ms(prolab(), clock).write(tmp_path / "export.tsv")

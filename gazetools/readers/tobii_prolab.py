@@ -476,11 +476,8 @@ def _counts_ms(table: Table, clock: str) -> bool:
         return False
     rows = table.frame["sensor"] == "Eye Tracker" if "sensor" in table.columns else slice(None)
     times = table.frame.loc[rows, clock].dropna().to_numpy()
-    return len(times) > 1 and _rate_hz(times) > _FASTEST_HZ
-
-
-def _rate_hz(time_us: Floats) -> float:
-    return 1e6 / sample_interval_us(np.sort(time_us))
+    # in the order of the file, as each recording's clock may begin at 0
+    return 1e6 / sample_interval_us(times) > _FASTEST_HZ
 
 
 def _with_all_columns(table: Table) -> Rows:
@@ -500,7 +497,7 @@ def _in_us(rows: Rows, clock: str) -> Floats:
 
 def _check_rate(rows: Rows, table: Table) -> None:
     """Refuse times that were not written in the unit they are read in."""
-    rate_hz = _rate_hz(rows["tracker_time_us"])
+    rate_hz = 1e6 / sample_interval_us(np.sort(rows["tracker_time_us"]))
     if rate_hz > _FASTEST_HZ:
         used = _time_column(table)
         raise FormatError(
