@@ -173,6 +173,24 @@ def test_times_in_ms_say_the_same(unit, tmp_path):
 # ---------------------------------------------------------------- in the scene video
 
 
+def test_clocks_of_many_recordings_that_begin_anew_count_us(tmp_path):
+    header, *rows = scene().rows
+    name = header.index("Recording name")
+    bare = [column.removesuffix(" [μs]") for column in header]
+    at = bare.index("Recording timestamp")
+    many = [
+        [
+            f"R{i}" if k == name else str(int(cell) + 100 * i) if k == at else cell
+            for k, cell in enumerate(row)
+        ]
+        for i in range(60)
+        for row in rows
+    ]
+    found = read(Sheet([bare, *many]).write(tmp_path / "export.tsv"))
+    assert len(found) == 60
+    assert {np.diff(recording.samples["tracker_time_us"]).min() for recording in found} == {20_000}
+
+
 def test_without_snapshots_gaze_is_that_in_the_video(tmp_path):
     recording = read_one(scene(), tmp_path)
     samples = recording.samples

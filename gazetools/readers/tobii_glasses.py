@@ -236,7 +236,8 @@ def _timed(rows: pd.DataFrame) -> pd.DataFrame:
     """Bring "Recording timestamp" to us; bare ones of old versions count ms."""
     us = rows["recording_us"]
     is_eye = (rows["sensor"] == _EYE_TRACKER) | rows["sensor"].isna()
-    clock = np.sort(us[is_eye].dropna().to_numpy()).astype(np.int64)
+    # in the order of the file, as each recording's clock may begin at 0
+    clock = us[is_eye].dropna().to_numpy().astype(np.int64)
     scale = 1000 if len(clock) > 2 and sample_interval_us(clock) < _SHORTEST_US else 1
     us = (us * scale).fillna(rows["recording_ms"] * 1000)
     return rows.assign(recording_us=us, tracker_us=np.nan, tracker_time_us=us.round())
