@@ -43,95 +43,124 @@ print(len(fixating) // 2)
 """
 
 
-def write_export(path: Path, rows: int, *, all_columns: bool = False, seed: int = 0) -> None:
-    """Write an export with looks of 100 to 500 ms, noise, lost eyes and blinks.
+class Looking:
+    """Looks of 100 to 500 ms with noise, lost eyes and blinks."""
 
-    All columns are as many, with as many of them empty and as many bytes a row, as in an export of
-    Pro Lab 24: besides the 40 what is known of the recording as a whole, directions of gaze, and
-    the vendor's own events.
-    """
-    rng = np.random.default_rng(seed)
-    time_us = np.arange(rows) * 1_000_000 // RATE_HZ
-    lengths = rng.integers(30, 150, rows // 30 + 1)
-    look = np.repeat(np.arange(len(lengths)), lengths)[:rows]
-    x_mm, y_mm = rng.uniform(60, 460, len(lengths))[look], rng.uniform(40, 250, len(lengths))[look]
-    trial = np.arange(rows) // (RATE_HZ * 6)
-    left_lost, right_lost = rng.random((2, rows)) < 0.002
-    blink = np.convolve(rng.random(rows) < 1 / (RATE_HZ * 4), np.ones(45), "same") > 0
+    def __init__(self, rows: int, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.rows = rows
+        self.time_us = np.arange(rows) * 1_000_000 // RATE_HZ
+        self.lengths = self.rng.integers(30, 150, rows // 30 + 1)
+        self.look = np.repeat(np.arange(len(self.lengths)), self.lengths)[:rows]
+        self.x_mm = self.rng.uniform(60, 460, len(self.lengths))[self.look]
+        self.y_mm = self.rng.uniform(40, 250, len(self.lengths))[self.look]
+        self.lost = dict(zip(("left", "right"), self.rng.random((2, rows)) < 0.002, strict=True))
+        begins = self.rng.random(rows) < 1 / (RATE_HZ * 4)
+        self.blink = np.convolve(begins, np.ones(45), "same") > 0
 
-    def seen(values: np.ndarray, lost: np.ndarray, decimals: int) -> pa.Array:
-        return pa.array(np.round(values, decimals), mask=lost | blink)
+    def noise(self, sd: float = 0.3) -> np.ndarray:
+        return self.rng.normal(0, sd, self.rows)
 
-    def noise(sd: float = 0.3) -> np.ndarray:
-        return rng.normal(0, sd, rows)
+    def seen(self, values: np.ndarray, lost: np.ndarray, decimals: int) -> pa.Array:
+        return pa.array(np.round(values, decimals), mask=lost | self.blink)
 
-    def constant(text: str) -> pa.Array:
-        return pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), [text]).cast(pa.string())
+    def always(self, text: str) -> pa.Array:
+        codes = np.zeros(self.rows, np.int32)
+        return pa.DictionaryArray.from_arrays(codes, [text]).cast(pa.string())
 
-    nothing = pa.nulls(rows, pa.string())
+    def never(self) -> pa.Array:
+        return pa.nulls(self.rows, pa.string())
+
+
+def usual_columns(looking: Looking) -> dict[str, pa.Array]:
+    """Forty columns: who, when, gaze and pupil of both eyes, and what was shown."""
+    both_lost = looking.lost["left"] & looking.lost["right"]
     columns = {
-        "Recording timestamp [us]": pa.array(time_us),
-        "Computer timestamp [us]": pa.array(time_us + 5_000_000),
-        "Sensor": constant("Eye Tracker"),
-        "Project name": constant("bench"),
-        "Export date": constant("22.11.2026"),
-        "Participant name": constant("P01"),
-        "Recording name": constant("Recording1"),
-        "Recording Fixation filter name": constant("Tobii I-VT (Fixation)"),
-        "Recording resolution width [px]": constant("1920"),
-        "Recording resolution height [px]": constant("1080"),
-        "Eyetracker timestamp [us]": pa.array(time_us + 9_000_000),
-        "Event": nothing,
-        "Event value": nothing,
-        "Gaze point X [DACS px]": seen(x_mm / 0.275, left_lost & right_lost, 0),
-        "Gaze point Y [DACS px]": seen(y_mm / 0.275, left_lost & right_lost, 0),
+        "Recording timestamp [us]": pa.array(looking.time_us),
+        "Computer timestamp [us]": pa.array(looking.time_us + 5_000_000),
+        "Sensor": looking.always("Eye Tracker"),
+        "Project name": looking.always("bench"),
+        "Export date": looking.always("22.11.2026"),
+        "Participant name": looking.always("P01"),
+        "Recording name": looking.always("Recording1"),
+        "Recording Fixation filter name": looking.always("Tobii I-VT (Fixation)"),
+        "Recording resolution width [px]": looking.always("1920"),
+        "Recording resolution height [px]": looking.always("1080"),
+        "Eyetracker timestamp [us]": pa.array(looking.time_us + 9_000_000),
+        "Event": looking.never(),
+        "Event value": looking.never(),
+        "Gaze point X [DACS px]": looking.seen(looking.x_mm / 0.275, both_lost, 0),
+        "Gaze point Y [DACS px]": looking.seen(looking.y_mm / 0.275, both_lost, 0),
     }
-    for eye, lost, shift in (("left", left_lost, -30.0), ("right", right_lost, 30.0)):
-        gaze = (x_mm + noise(), y_mm + noise())
-        columns |= {
-            f"Gaze point {eye} X [DACS px]": seen(gaze[0] / 0.275, lost, 0),
-            f"Gaze point {eye} Y [DACS px]": seen(gaze[1] / 0.275, lost, 0),
-            f"Pupil diameter {eye} [mm]": seen(3 + noise(0.05), lost, 3),
-            f"Validity {eye}": pa.array(np.where(lost | blink, "Invalid", "Valid")),
-            f"Eye position {eye} X [DACS mm]": seen(264 + shift + noise(), lost, 1),
-            f"Eye position {eye} Y [DACS mm]": seen(150 + noise(), lost, 1),
-            f"Eye position {eye} Z [DACS mm]": seen(650 + noise(), lost, 1),
-            f"Gaze point {eye} X [DACS mm]": seen(gaze[0], lost, 2),
-            f"Gaze point {eye} Y [DACS mm]": seen(gaze[1], lost, 2),
-        }
+    columns |= eye_columns(looking, "left", -30.0) | eye_columns(looking, "right", 30.0)
+    trial = (np.arange(looking.rows) // (RATE_HZ * 6)).astype(str)
+    return columns | {
+        "Presented Stimulus name": pa.array(np.char.add("image", trial)),
+        "Presented Media name": pa.array(np.char.add("image", trial)),
+        "Presented Media position X [DACS px]": looking.always("460"),
+        "Presented Media position Y [DACS px]": looking.always("40"),
+        "Presented Media width [px]": looking.always("1000"),
+        "Presented Media height [px]": looking.always("1000"),
+        "Unnamed": looking.never(),
+    }
+
+
+def eye_columns(looking: Looking, eye: str, shift_mm: float) -> dict[str, pa.Array]:
+    """Gaze, pupil, validity and position of one eye."""
+    lost = looking.lost[eye]
+    x_mm, y_mm = looking.x_mm + looking.noise(), looking.y_mm + looking.noise()
+    position_mm = {"X": 264 + shift_mm, "Y": 150, "Z": 650}
+    return {
+        f"Gaze point {eye} X [DACS px]": looking.seen(x_mm / 0.275, lost, 0),
+        f"Gaze point {eye} Y [DACS px]": looking.seen(y_mm / 0.275, lost, 0),
+        f"Pupil diameter {eye} [mm]": looking.seen(3 + looking.noise(0.05), lost, 3),
+        f"Validity {eye}": pa.array(np.where(lost | looking.blink, "Invalid", "Valid")),
+        **{
+            f"Eye position {eye} {axis} [DACS mm]": looking.seen(at + looking.noise(), lost, 1)
+            for axis, at in position_mm.items()
+        },
+        f"Gaze point {eye} X [DACS mm]": looking.seen(x_mm, lost, 2),
+        f"Gaze point {eye} Y [DACS mm]": looking.seen(y_mm, lost, 2),
+    }
+
+
+def further_columns(looking: Looking) -> dict[str, pa.Array]:
+    """What else Pro Lab 24 exports; with columns that are empty, 61 of them.
+
+    What is known of the recording as a whole, directions of gaze, and the vendor's own events.
+    """
+    columns = {f"Recording {what}": looking.always("22.11.2026") for what in ("date", "date UTC")}
     columns |= {
-        "Presented Stimulus name": pa.array(np.char.add("image", trial.astype(str))),
-        "Presented Media name": pa.array(np.char.add("image", trial.astype(str))),
-        "Presented Media position X [DACS px]": constant("460"),
-        "Presented Media position Y [DACS px]": constant("40"),
-        "Presented Media width [px]": constant("1000"),
-        "Presented Media height [px]": constant("1000"),
-        "Unnamed": nothing,
+        f"Recording start time{zone}": looking.always("14:39:57.651") for zone in ("", " UTC")
     }
+    columns |= {
+        f"Average {when} {what} [{unit}]": looking.always("1.25")
+        for when in ("calibration", "validation")
+        for what in ("accuracy", "precision SD", "precision RMS")
+        for unit in ("mm", "deg", "px")
+    }
+    for eye, lost in looking.lost.items():
+        columns[f"Eye openness {eye} [mm]"] = looking.seen(9 + looking.noise(0.05), lost, 3)
+        for axis, towards in (("X", 0.05), ("Y", 0.15), ("Z", -0.98)):
+            name = f"Gaze direction {eye} {axis} [DACS norm]"
+            columns[name] = looking.seen(towards + looking.noise(0.001), lost, 5)
+    look, blink = looking.look, looking.blink
+    columns |= {
+        "Eye movement type": pa.array(np.where(blink, "EyesNotFound", "Fixation")),
+        "Eye movement event duration [ms]": pa.array(looking.lengths[look] * 1000 // RATE_HZ),
+        "Eye movement type index": pa.array(look + 1),
+        "Fixation point X [DACS px]": pa.array(np.round(looking.x_mm / 0.275), mask=blink),
+        "Fixation point Y [DACS px]": pa.array(np.round(looking.y_mm / 0.275), mask=blink),
+    }
+    return columns | {f"AOI hit {i}": looking.never() for i in range(61 - len(columns))}
+
+
+def write_export(path: Path, rows: int, *, all_columns: bool = False, seed: int = 0) -> None:
+    """Write an export; all columns are as many bytes a row as in one of Pro Lab 24."""
+    looking = Looking(rows, seed)
+    columns = usual_columns(looking)
     if all_columns:
-        columns |= {f"Recording {what}": constant("22.11.2026") for what in ("date", "date UTC")}
-        columns |= {
-            f"Recording start time{zone}": constant("14:39:57.651") for zone in ("", " UTC")
-        }
-        columns |= {
-            f"Average {when} {what} [{unit}]": constant("1.25")
-            for when in ("calibration", "validation")
-            for what in ("accuracy", "precision SD", "precision RMS")
-            for unit in ("mm", "deg", "px")
-        }
-        for eye, lost in (("left", left_lost), ("right", right_lost)):
-            columns[f"Eye openness {eye} [mm]"] = seen(9 + noise(0.05), lost, 3)
-            for axis, towards in (("X", 0.05), ("Y", 0.15), ("Z", -0.98)):
-                name = f"Gaze direction {eye} {axis} [DACS norm]"
-                columns[name] = seen(towards + noise(0.001), lost, 5)
-        columns |= {
-            "Eye movement type": pa.array(np.where(blink, "EyesNotFound", "Fixation")),
-            "Eye movement event duration [ms]": pa.array(lengths[look] * 1000 // RATE_HZ),
-            "Eye movement type index": pa.array(look + 1),
-            "Fixation point X [DACS px]": pa.array(np.round(x_mm / 0.275), mask=blink),
-            "Fixation point Y [DACS px]": pa.array(np.round(y_mm / 0.275), mask=blink),
-        }
-        columns |= {f"AOI hit {i}": nothing for i in range(101 - len(columns))}
+        columns |= further_columns(looking)
     options = pacsv.WriteOptions(delimiter="\t", quoting_style="none")
     pacsv.write_csv(pa.table(columns), path, options)
 

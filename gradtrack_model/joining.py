@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from gazetools.errors import TrainingError
+from gazetools.errors import OutputError, TrainingError
 from gazetools.files import replacing_folder
 from gradtrack_model import runs
 from gradtrack_model.networks import Networks
@@ -37,7 +37,8 @@ def join(run_folders: Sequence[Path], out: Path) -> Path:
     OutputError
         `out` exists already, or cannot be written; nothing is left behind.
     """
-    runs.check_new(out)
+    if out.exists():
+        raise OutputError(f"{out}: already exists; remove it or choose another folder")
     infos = [runs.read_run(folder) for folder in run_folders]
     if len(infos) < 2:
         raise TrainingError(f"{len(infos)} run to join; expected two or more")

@@ -113,8 +113,10 @@ def test_it_is_whole_or_not_there(trained, tmp_path, monkeypatch):
 def test_one_run_is_too_few_and_none_is_replaced(trained, tmp_path):
     with pytest.raises(TrainingError, match="1 run to join; expected two or more"):
         join([trained / "a"], tmp_path / "joined")
-    with pytest.raises(OutputError, match="holds a run already"):
-        join([trained / "a", trained / "b"], trained / "heat")
+    (tmp_path / "folder").mkdir()
+    for taken in (trained / "heat", tmp_path / "folder"):
+        with pytest.raises(OutputError, match="already exists; remove it or choose another folder"):
+            join([trained / "a", trained / "b"], taken)
 
 
 def test_on_the_command_line(trained, tmp_path):
@@ -125,4 +127,4 @@ def test_on_the_command_line(trained, tmp_path):
     assert (result.exit_code, result.stdout) == (0, f"{out}: 2 runs together\n")
     again = CliRunner().invoke(command, [str(trained / "a"), str(trained / "b"), "-o", str(out)])
     assert again.exit_code == 1
-    assert re.match("error: .*holds a run already", again.stderr)
+    assert re.match("error: .*already exists", again.stderr)
