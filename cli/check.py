@@ -27,21 +27,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MOST_FLAGS = 20
 _WIDTH_OF_FILES = 160
-_COLUMNS = (
-    # heading, column, decimals
-    ("Hz", "rate_hz", 1),
-    ("loss %", "loss_pct", 1),
-    ("S2S deg", "rms_s2s_deg", 3),
-    ("STD deg", "std_deg", 3),
-    ("BCEA deg²", "bcea_deg2", 3),
-    ("S2S px", "rms_s2s_px", 1),
-    ("accuracy deg", "accuracy_deg", 2),
-    ("disparity deg", "disparity_deg", 2),
-    ("on image %", "on_image_pct", 1),
-    ("fixations", "fixations", 0),
-    ("median ms", "fixation_median_ms", 0),
-    ("in mask %", "in_mask_pct", 1),
-)
 
 
 def _limit(option: str, unit: str, what: str) -> Callable[[F], F]:
@@ -152,17 +137,21 @@ def _print_table(quality: "Quality", *, trials: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from gazetools.reporting.measures import measures_in
+
     rows = quality.table if trials else quality.table[quality.table["level"] == "recording"]
-    shown = [column for column in _COLUMNS if rows[column[1]].notna().any()]
-    if "rms_s2s_deg" in {name for _, name, _ in shown}:
-        shown = [column for column in shown if column[1] != "rms_s2s_px"]
+    shown = measures_in(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("subject, recording")
-    for heading, _, _ in shown:
+    for one in shown:
+        heading = f"{one.label} {one.unit}".rstrip().replace(" ", "\n")
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("flags", justify="right")
     for row in rows.to_dict("records"):
-        cells = ["" if pd.isna(row[name]) else f"{row[name]:,.{n}f}" for _, name, n in shown]
+        cells = [
+            "" if pd.isna(row[one.column]) else f"{row[one.column]:,.{one.digits}f}"
+            for one in shown
+        ]
         flags = len(row["flags"].split("; ")) if row["flags"] else 0
         style = "" if row["level"] == "recording" else "dim"
         name = Text(_name(row), overflow="ellipsis")

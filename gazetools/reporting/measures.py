@@ -43,6 +43,7 @@ MEASURES = (
     Measure("rms_s2s_deg", "RMS-S2S", "deg", 3, "RMS-S2S", above="max_rms_s2s_deg"),
     Measure("rms_s2s_px", "RMS-S2S", "screen px", 1, instead_of="rms_s2s_deg"),
     Measure("std_deg", "STD", "deg", 3, in_figures=False),
+    Measure("bcea_deg2", "BCEA", "deg²", 3, in_figures=False),
     Measure("accuracy_deg", "accuracy", "deg", 2, "accuracy", above="max_accuracy_deg"),
     Measure("accuracy_px", "accuracy", "screen px", 1, instead_of="accuracy_deg"),
     Measure("disparity_deg", "disparity", "deg", 2, "disparity", above="max_disparity_deg"),
