@@ -133,6 +133,10 @@ def _print_ingested(
     total = summary.samples["read"]
     rates = sorted({f"{rate:.1f}" for rate in summary.rates_hz}, key=float)
     agreement = summary.vendor_agreement
+    cuts = {
+        "across a change of stimulus": summary.fixations_cut,
+        "where the export begins or ends": summary.fixations_cut_off,
+    }
     print_summary(
         f"{out}: {summary.fixations_kept:,} fixations on {summary.stimuli:,} stimuli",
         [
@@ -150,7 +154,7 @@ def _print_ingested(
             ("", counted({k: v for k, v in summary.samples.items() if k != "read"}, total)),
             ("rows skipped", counted(summary.skipped_rows)),
             ("fixations by", counted(summary.source)),
-            ("fixations cut", counted({"across a change of stimulus": summary.fixations_cut})),
+            ("fixations cut", counted(cuts)),
             ("fixations dropped", counted(summary.fixations_dropped)),
             ("no image known for", listed(summary.without_image)),
             ("stimuli that may tell", counted(summary.telling_stimuli)),

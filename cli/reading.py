@@ -28,14 +28,15 @@ _OPTIONS = (
         type=click.Choice(["auto", "ivt", "vendor"]),
         default="auto",
         show_default=True,
-        help="Whose fixations: ours by I-VT, or the vendor's. auto: ours where it can be.",
+        help="Whose fixations: ours (by I-VT, or --profile), or the vendor's. auto: ours where it "
+        "can be.",
     ),
     click.option(
         "--profile",
         default="auto",
         show_default=True,
         help="Settings of the detector: tobii-prolab, tobii-prolab-attention, tobii-studio, "
-        "olsen2012, idt, engbert-kliegl, or a TOML file. auto: closest to the vendor's.",
+        "olsen2012, eyelink, idt, engbert-kliegl, or a TOML file. auto: closest to the vendor's.",
     ),
     click.option(
         "--set",

@@ -5,12 +5,13 @@
 
 Every export that holds raw samples and the vendor's own fixations is ingested as
 `gazetools ingest` would do it. Where an export does not tell where the eyes were, a usual
-screen is assumed, and the row says so. Beside it stands pymovements' I-VT (30 deg/s, 60 ms)
+screen is assumed, on which px are as many degrees as the vendor's saccades say, if it lists any;
+and the row says so. Beside it stands pymovements' I-VT (30 deg/s, 60 ms)
 on the same gaze, where pymovements is installed.
 
 within 1: vendor fixations whose first and last sample ours meets to one sample; exact: to none.
-A detector of another kind than the vendor's cannot meet its borders: EyeLink's parser also looks at
-acceleration and motion, Gazepoint and Pupil Core at dispersion.
+A detector of another kind than the vendor's cannot meet its borders: Gazepoint and Pupil Core look
+at dispersion; how EyeLink's parser filters gaze and ends saccades is not published.
 """
 
 import argparse
@@ -98,7 +99,16 @@ def screen_of(recording: Recording) -> Screen:
         distance = float(samples["left_eye_z_mm"].median())
         if np.isfinite([told, distance]).all():
             mm_per_px, distance_mm = told, distance
+    elif (px_per_deg := px_of_a_degree(recording.saccades)) > 0:
+        mm_per_px = distance_mm * np.tan(np.radians(1)) / px_per_deg
     return Screen(width, height, width * mm_per_px, height * mm_per_px, distance_mm)
+
+
+def px_of_a_degree(saccades: pd.DataFrame) -> float:
+    """What the vendor's saccades tell by their amplitudes; NaN if they tell none."""
+    across = saccades["end_x_px"] - saccades["start_x_px"]
+    down = saccades["end_y_px"] - saccades["start_y_px"]
+    return float((np.hypot(across, down) / saccades["amplitude_deg"]).median())
 
 
 def pymovements_ivt(table: pd.DataFrame, screen: Screen) -> tuple[np.ndarray, np.ndarray]:

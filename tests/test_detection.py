@@ -50,7 +50,7 @@ def samples(small_cohort):
     return samples.assign(right_valid=samples["right_valid"] & ~one_eyed)
 
 
-@pytest.mark.parametrize("profile", ["tobii-prolab", "tobii-studio", "olsen2012", "idt"])
+@pytest.mark.parametrize("profile", ["tobii-prolab", "tobii-studio", "olsen2012", "idt", "eyelink"])
 def test_pieces_give_the_events_of_the_whole(profile, samples, monkeypatch):
     whole, count = detected(samples, profile, [len(samples)], 10**9, monkeypatch)
     assert count == 1

@@ -15,6 +15,7 @@ from gazetools.events import (
     IVT,
     PROFILES,
     EngbertKliegl,
+    SaccadeParser,
     assume_eyes,
     detect,
     fixations,
@@ -29,6 +30,7 @@ from gazetools.events import (
 from gazetools.events.detector import FIXATION, MISSING, SACCADE
 from gazetools.events.engbert_kliegl import reach_samples
 from gazetools.geometry import Screen
+from gazetools.readers import read
 
 SCREEN = Screen(1920, 1080, 1920 * MM_PER_PX, 1080 * MM_PER_PX, 600.0)
 PLAIN = IVT(gap_fill_ms=None, merge_max_gap_ms=None)
@@ -140,6 +142,80 @@ def test_constant_gaze_has_no_saccades():
     assert labels(recording(np.zeros(50)), EngbertKliegl()) == "F" * 50
 
 
+# ---------------------------------------------------------------- the saccade parser
+
+
+@pytest.mark.parametrize("hz", [60, 120, 250, 500, 1000, 2000])
+def test_the_parser_finds_saccades_and_where_they_begin(hz):
+    samples = recording(sweep(hz), interval_us=1e6 / hz)
+    samples["tracker_time_us"] = clock(hz, len(samples))
+    params = SaccadeParser()
+    found = saccades(samples, detect(samples, params), params)
+    assert len(found) == 7
+    tolerance_s = 0.006 + 1.5 / hz  # half a velocity window
+    onset_s, end_s = (found[name] / 1e6 - 1 for name in ("onset_us", "end_us"))
+    np.testing.assert_allclose(onset_s, 0.25 + 0.28 * np.arange(7), atol=tolerance_s)
+    np.testing.assert_allclose(end_s, 0.28 + 0.28 * np.arange(7), atol=tolerance_s)
+    np.testing.assert_allclose(found["amplitude_deg"], 5, atol=0.3 if hz >= 250 else 2)
+    if hz >= 500:
+        np.testing.assert_allclose(found["peak_velocity_deg_s"], 5 / 0.03, rtol=0.03)
+
+
+def jump(by_deg, *, in_ms, at=500, n=1000):
+    """Gaze at 1000 Hz that moves once, evenly; angles (n,)."""
+    return by_deg * np.clip((np.arange(n) - at) / in_ms, 0, 1)
+
+
+def test_a_saccade_that_leads_nowhere_belongs_to_the_fixation():
+    near, far = (recording(jump(d, in_ms=2), interval_us=1000, noise_deg=0) for d in (0.14, 0.4))
+    assert "S" not in labels(near, SaccadeParser(velocity_threshold_deg_s=10.0))
+    assert "S" in labels(near, SaccadeParser(velocity_threshold_deg_s=10.0, min_motion_deg=0.1))
+    assert "S" in labels(far, SaccadeParser())
+
+
+def test_a_change_of_speed_is_a_saccade_too():
+    slow = recording(jump(1.2, in_ms=50), interval_us=1000, noise_deg=0)  # 24 deg/s
+    assert "S" not in labels(slow, SaccadeParser())
+    assert "S" not in labels(slow, SaccadeParser(acceleration_threshold_deg_s2=None))
+    # 24 deg/s come within the 10 ms of the velocity window: 2400 deg/s^2
+    sudden = SaccadeParser(acceleration_threshold_deg_s2=2000.0, min_motion_deg=0.0)
+    found = saccades(slow, detect(slow, sudden), sudden)
+    assert len(found) == 2, "where it begins and where it ends"
+    assert abs(found["first_row"] - [500, 550]).max() < 5
+
+
+def test_a_short_rest_within_a_saccade_belongs_to_it():
+    angles = jump(5, in_ms=30, at=400) + jump(5, in_ms=30, at=460)  # 30 ms of rest, less the window
+    samples = recording(angles, interval_us=1000, noise_deg=0)
+    resting = SaccadeParser(acceleration_threshold_deg_s2=None)
+    joined = replace(resting, min_fixation_ms=40.0)
+    assert [len(saccades(samples, detect(samples, p), p)) for p in (resting, joined)] == [2, 1]
+    gone = samples.assign(left_valid=True, right_valid=True)
+    names = [c for c in gone if c.startswith(("left", "right")) and not c.endswith("valid")]
+    gone.loc[455:, [*names, "x_px", "y_px"]] = np.nan  # no saccade behind the rest
+    assert labels(gone, joined)[436:455] == "U" * 19
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", ["bino1000", "mono500", "mono2000"])
+def test_the_parser_finds_what_eyelink_found(name, data_folder):
+    path = data_folder / "exports" / "eyelink" / f"eyelinker_{name}.asc.gz"
+    mm_per_px = 10.0 * np.tan(np.radians(1)) * 65 / 35.2  # its saccades have 35.2 px a degree
+    screen = Screen(1024, 768, 1024 * mm_per_px, 768 * mm_per_px, 650.0)
+    matched = told = 0
+    for recorded in read(path):
+        samples = recorded.samples
+        events = detect(assume_eyes(samples, screen), PROFILES["eyelink"])
+        found = fixations(samples, events)
+        for vendors in recorded.fixations.itertuples():
+            apart = found[["first_row", "last_row"]] - [vendors.first_row, vendors.last_row]
+            interval_ms = np.diff(samples["tracker_time_us"]).min() / 1000
+            told += 1
+            matched += (apart.abs().max(axis=1) * interval_ms <= 10).any()
+    assert told >= 12
+    assert matched == told
+
+
 # ---------------------------------------------------------------- gaze on a screen, nothing else
 
 
@@ -164,7 +240,7 @@ def test_one_eye_on_a_screen_is_enough(eye):
     samples = recording(steps((0, 30), (5, 40)))
     one = on_screen(samples).rename(columns={"x_px": f"{eye}_x_px", "y_px": f"{eye}_y_px"})
     one = one.assign(x_px=samples["x_px"], y_px=samples["y_px"])
-    for name in ("tobii-prolab", "olsen2012", "engbert-kliegl", "idt"):
+    for name in ("tobii-prolab", "olsen2012", "engbert-kliegl", "idt", "eyelink"):
         found = detect(assume_eyes(one, SCREEN), PROFILES[name])
         both = detect(assume_eyes(on_screen(samples), SCREEN), PROFILES[name])
         np.testing.assert_array_equal(found.label, both.label)

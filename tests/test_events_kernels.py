@@ -453,6 +453,14 @@ def test_angles_between():
         np.testing.assert_allclose(found, [45])
 
 
+def test_farthest_of_events():
+    gaze = np.array([[0.0, 0, 0], [10, 0, 0], [1, 0, 0], [50, 0, 0]])
+    eye = np.tile([0.0, 0, 10], (4, 1))
+    events = np.array([[0, 2], [1, 1], [0, 3]])
+    for found in both_ways(measures.farthest_of_events, gaze, eye, events):
+        np.testing.assert_allclose(found, [45, 0, np.degrees(np.arctan(5))])
+
+
 @few
 @given(st.lists(st.integers(1, 30), max_size=20), st.integers(0, 3))
 def test_regular_interval(time_steps, hole):

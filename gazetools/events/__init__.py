@@ -17,6 +17,7 @@ from gazetools.events.engbert_kliegl import EngbertKliegl, detect_engbert_kliegl
 from gazetools.events.idt import IDT, detect_idt
 from gazetools.events.ivt import IVT, detect_ivt, smooth
 from gazetools.events.profiles import PROFILES, AnyDetector, parse_settings, profile
+from gazetools.events.saccade_parser import SaccadeParser, detect_saccade_parser
 from gazetools.events.saccades import measure_saccades
 from gazetools.events.signals import Found, idt_xy, ivt_px
 from gazetools.kernels.labels import number_events
@@ -33,6 +34,7 @@ __all__ = [
     "EngbertKliegl",
     "Events",
     "Found",
+    "SaccadeParser",
     "assume_eyes",
     "blinks",
     "detect",
@@ -51,6 +53,7 @@ _DETECT: dict[type, Callable[..., NDArray[np.int8]]] = {
     IVT: detect_ivt,
     IDT: detect_idt,
     EngbertKliegl: detect_engbert_kliegl,
+    SaccadeParser: detect_saccade_parser,
 }
 
 
@@ -94,7 +97,7 @@ def detect(samples: pd.DataFrame, params: AnyDetector, *, mm_per_px: float | Non
         positions (see :func:`assume_eyes` where there are none), or with ``x_px`` and ``y_px``
         for a detector that measures in px. Gaze directions ``left_dir_x`` ... ``right_dir_z``
         are used if present.
-    params : IVT, IDT or EngbertKliegl
+    params : AnyDetector
         From :data:`PROFILES` or :func:`profile`, or your own.
     mm_per_px : float, optional
         Size of a display pixel, used when the table has gaze in px only.
@@ -125,7 +128,7 @@ def fixations(
     samples : DataFrame
         What `events` were detected in.
     events : Events
-    params : IVT, IDT or EngbertKliegl, optional
+    params : AnyDetector, optional
         If given, positions are means of gaze smoothed by the detector's noise reduction, which
         is what the vendor reports; otherwise of raw gaze.
     gaze : (n, 2) float64, optional
@@ -160,7 +163,7 @@ def saccades(
     samples : DataFrame
         What `events` were detected in.
     events : Events
-    params : IVT, IDT or EngbertKliegl, optional
+    params : AnyDetector, optional
         The detector, whose velocity is reported; otherwise, and for I-DT, which has none, that
         of the white paper's 20 ms window on raw gaze.
     mm_per_px : float, optional

@@ -17,6 +17,7 @@ from gazetools.errors import ConfigError
 from gazetools.events.engbert_kliegl import EngbertKliegl
 from gazetools.events.idt import IDT
 from gazetools.events.ivt import IVT
+from gazetools.events.saccade_parser import SaccadeParser
 
 _PROLAB = IVT(
     gap_fill_ms=None,
@@ -29,7 +30,7 @@ _PROLAB = IVT(
     discard_swallowed=True,
 )
 
-AnyDetector = IVT | IDT | EngbertKliegl
+AnyDetector = IVT | IDT | EngbertKliegl | SaccadeParser
 
 PROFILES: dict[str, AnyDetector] = {
     "tobii-prolab": _PROLAB,
@@ -39,9 +40,10 @@ PROFILES: dict[str, AnyDetector] = {
     "olsen2012": IVT(),
     "idt": IDT(),
     "engbert-kliegl": EngbertKliegl(),
+    "eyelink": SaccadeParser(),
 }
 """Pro Lab's presets "Tobii I-VT (Fixation)" and "(Attention)", Studio's "I-VT filter", the white
-paper; the defaults of the other detectors."""
+paper; the defaults of the other detectors, of which EyeLink's is nearly that of its tracker."""
 
 
 def profile(name: str | Path, **overrides: Any) -> AnyDetector:

@@ -9,6 +9,7 @@ from gazetools.errors import GeometryError
 from gazetools.events.detector import Floats, Integers, Settings
 from gazetools.events.engbert_kliegl import EngbertKliegl, speed
 from gazetools.events.ivt import IVT, cyclopean_gaze, velocity
+from gazetools.events.saccade_parser import SaccadeParser, angular_speed
 from gazetools.kernels.measures import angles_between, largest_of_events
 from gazetools.timeline import Timeline
 
@@ -48,6 +49,8 @@ def measure_saccades(
         return pd.DataFrame({**places, "amplitude_deg": unknown, "peak_velocity_deg_s": unknown})
     if isinstance(params, EngbertKliegl) and params.unit == "deg":
         speeds = speed(samples, line, params, mm_per_px)
+    elif isinstance(params, SaccadeParser):
+        speeds = angular_speed(seen, line, params)
     else:
         speeds = velocity(seen, line, chain)
     start, end = _outer(seen.gaze, first, last)

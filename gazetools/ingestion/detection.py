@@ -56,7 +56,7 @@ class Detection:
 
     Parameters
     ----------
-    params : IVT, IDT or EngbertKliegl
+    params : AnyDetector
     blink : BlinkSpec
         Gaze in the padding of a blink is not used.
     screen : Screen or None

@@ -72,3 +72,22 @@ def angles_between(gaze: Floats, eye: Floats, start: Integers, end: Integers) ->
         seen_from = (eye[a] + eye[b]) / 2
         found[event] = angle_between(gaze[a] - seen_from, gaze[b] - seen_from)
     return found
+
+
+@njit(cache=True)
+def farthest_of_events(gaze: Floats, eye: Floats, events: Integers) -> Floats:
+    """Largest angle (m,), degrees, between gaze at an event's first sample and at any of its own.
+
+    Parameters
+    ----------
+    gaze, eye : (n, 3)
+    events : (m, 2)
+    """
+    farthest = np.zeros(len(events))
+    for event in range(len(events)):
+        first = events[event, 0]
+        for i in range(first + 1, events[event, 1] + 1):
+            seen_from = (eye[first] + eye[i]) / 2
+            angle = angle_between(gaze[first] - seen_from, gaze[i] - seen_from)
+            farthest[event] = max(farthest[event], angle)
+    return farthest

@@ -16,9 +16,10 @@ import pandas as pd
 
 from gazetools import events
 from gazetools.errors import ConfigError, GazeToolsError, GeometryError
-from gazetools.events import IVT, PROFILES, AnyDetector, BlinkSpec, EngbertKliegl
+from gazetools.events import IVT, PROFILES, AnyDetector, BlinkSpec, EngbertKliegl, SaccadeParser
 from gazetools.events.engbert_kliegl import speed
 from gazetools.events.ivt import cyclopean_gaze, velocity
+from gazetools.events.saccade_parser import angular_speed, gaze_of
 from gazetools.geometry import Screen
 from gazetools.kernels.runs import stretches
 from gazetools.reporting.words import number
@@ -104,7 +105,7 @@ class Telling:
 
     Attributes
     ----------
-    detector : IVT, IDT, EngbertKliegl or None
+    detector : AnyDetector or None
         Whose digest the fixations bear.
     screen : Screen or None
         If it is the only one.
@@ -210,6 +211,9 @@ def _speed(samples: pd.DataFrame, line: Timeline, telling: Telling) -> tuple[Flo
             samples = events.assume_eyes(samples, screen)
         if isinstance(detector, EngbertKliegl) and detector.unit == "deg":
             return speed(samples, line, detector, mm_per_px), "deg/s"
+        if isinstance(detector, SaccadeParser):
+            gaze = gaze_of(samples, line, detector, mm_per_px)
+            return angular_speed(gaze, line, detector), "deg/s"
         chain = detector if isinstance(detector, IVT) else _WHITE_PAPER
         return velocity(cyclopean_gaze(samples, line, chain, mm_per_px), line, chain), "deg/s"
     except GeometryError:
@@ -217,7 +221,9 @@ def _speed(samples: pd.DataFrame, line: Timeline, telling: Telling) -> tuple[Flo
 
 
 def _threshold(detector: AnyDetector | None) -> float | None:
-    return detector.velocity_threshold_deg_s if isinstance(detector, IVT) else None
+    if isinstance(detector, IVT | SaccadeParser):
+        return detector.velocity_threshold_deg_s
+    return None
 
 
 def _pupils(samples: pd.DataFrame, line: Timeline, grid: _Grid) -> tuple[Trace, ...]:
