@@ -144,6 +144,42 @@ def test_names_of_scripts(tmp_path):
     assert_same(plain, read(renamed.write(tmp_path / "report")))
 
 
+@pytest.mark.parametrize("sample_ms", [1, 2, 4])
+def test_without_durations_the_last_sample_tells(sample_ms, tmp_path):
+    sheet = eyelink_report().filled("CURRENT_FIX_DURATION", lambda v: v.replace("150", "152"))
+    for row in sheet.rows[1:]:
+        end_ms = int(row[sheet.index("CURRENT_FIX_START")]) - sample_ms
+        end_ms += int(row[sheet.index("CURRENT_FIX_DURATION")])
+        row[sheet.index("CURRENT_FIX_END")] = str(end_ms)
+    plain = read(sheet.write(tmp_path / "report"))
+    ends = sheet.without(lambda name: name == "CURRENT_FIX_DURATION")
+    assert_same(plain, read(ends.write(tmp_path / "report")))
+
+
+def test_an_end_before_the_start_is_named(tmp_path):
+    sheet = eyelink_report().without(lambda name: name == "CURRENT_FIX_DURATION")
+    sheet.rows[2][sheet.index("CURRENT_FIX_END")] = "20"
+    with pytest.raises(
+        FormatError, match=r"report:3: 'CURRENT_FIX_END' is 20.0, expected the time"
+    ):
+        read(sheet.write(tmp_path / "report"))
+
+
+def test_labels_of_trials_number_them(tmp_path):
+    sheet = eyelink_report().filled("TRIAL_INDEX", lambda index: str(int(index) * 7))
+    plain = read(sheet.write(tmp_path / "report"))
+    labels = sheet.filled("TRIAL_INDEX", "Trial: {}".format)
+    labels = labels.renamed(lambda name: name.replace("TRIAL_INDEX", "TRIAL_LABEL"))
+    assert_same(plain, read(labels.write(tmp_path / "report")))
+    assert plain[0].fixations["trial"].tolist() == [7, 7, 14]
+
+
+def test_labels_without_a_number_do_not(tmp_path):
+    sheet = eyelink_report().renamed(lambda name: name.replace("TRIAL_INDEX", "TRIAL_LABEL"))
+    first, _ = read(sheet.filled("TRIAL_LABEL", "practice").write(tmp_path / "report"))
+    assert first.fixations["trial"].tolist() == [1, 1, 2]
+
+
 def test_undefined_is_no_stimulus(tmp_path):
     (first, _) = read(eyelink_report().filled("image", "UNDEFINED").write(tmp_path / "report"))
     assert first.fixations["stimulus"].isna().all()

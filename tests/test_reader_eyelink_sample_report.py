@@ -177,6 +177,14 @@ def test_a_report_without_times_is_refused(tmp_path):
         read_sheet(tmp_path, eyelink_sample_report().filled("TIMESTAMP", "."))
 
 
+def test_labels_of_trials_number_them(tmp_path):
+    sheet = eyelink_sample_report()
+    plain = read(sheet.write(tmp_path / "report"))
+    labels = sheet.filled("TRIAL_INDEX", "Trial: {}".format)
+    labels = labels.renamed(lambda name: name.replace("TRIAL_INDEX", "TRIAL_LABEL"))
+    assert_same(plain, read(labels.write(tmp_path / "report")))
+
+
 @pytest.mark.real
 def test_published_samples_make_the_published_fixations(data_folder):
     folder = data_folder / "exports" / "eyelink"

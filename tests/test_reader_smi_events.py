@@ -124,6 +124,18 @@ def test_event_statistics_with_commas_and_cut(tmp_path):
         read(sheet.write(tmp_path / "stats"))
 
 
+def test_statistics_without_a_category_are_of_fixations(tmp_path):
+    unwanted = ("Category", "Category Group", "Saccade")
+    sheet = event_statistics().where("Category", lambda kind: kind in ("Fixation", "Visual Intake"))
+    fixations = sheet.without(lambda name: name.startswith(unwanted))
+    first, second = read(fixations.write(tmp_path / "stats.txt"))
+    assert first.fixations["onset_ms"].tolist() == [10, 240, 105]
+    assert first.fixations["x_px"].tolist() == [400.1, 701.1, 100]
+    assert first.saccades.empty
+    assert first.skipped == {"fixations of the other eye": 1}
+    assert second.fixations["duration_ms"].tolist() == [305]
+
+
 @pytest.mark.real
 def test_a_published_export(data_folder):
     path = data_folder / "exports" / "smi" / "emdat_begaze3.5_Sample_67_Events.txt.gz"

@@ -156,6 +156,30 @@ def test_events_in_idf_samples(tmp_path):
     assert (recording.fixations["duration_ms"] > 200).all()
 
 
+@pytest.mark.parametrize("name", ["L Event Info", "R Event Info", "B Event Info", "Info"])
+def test_every_name_of_the_label_is_known(name, tmp_path):
+    sheet = smi_raw()
+    sheet.rows[0][-1] = name
+    for number, row in enumerate(sheet.rows[1:]):
+        if row[1] == "SMP":
+            row[-1] = "Saccade" if number % 20 == 3 else "Fixation"
+    recording = one(sheet.write(tmp_path / "raw.tsv"))
+    assert recording.samples["vendor_event"].value_counts().to_dict() == {
+        "fixation": 76,
+        "saccade": 4,
+    }
+    assert len(recording.fixations) == 5
+
+
+def test_pupils_too_wide_for_millimetres_are_none(tmp_path):
+    sheet = smi_raw().where("Type", lambda kind: kind == "SMP")
+    wide = sheet.filled("L Mapped Diameter [mm]", "714.00")
+    samples = one(wide.write(tmp_path / "raw.tsv")).samples
+    assert samples["left_pupil"].eq(714).all()
+    assert samples["left_pupil_mm"].isna().all()
+    assert samples["right_pupil_mm"].iloc[0] == 3.25
+
+
 def test_damage_is_named(tmp_path):
     sheet = smi_raw()
     sheet.rows[30] = sheet.rows[30][:6]

@@ -98,6 +98,21 @@ def test_without_gaze_on_the_media_its_place_tells(tmp_path):
     assert read_one(sheet, tmp_path).fixations["x_px"].tolist() == [900, 1100]
 
 
+@pytest.mark.parametrize("what", ["GazePoint", "FixationPoint"])
+def test_without_a_place_of_the_media_its_px_are_taken(what, tmp_path):
+    sheet = studio().without(
+        lambda name: "ADCS" in name or (name.endswith("(MCSpx)") and not name.startswith(what))
+    )
+    recording = read_one(sheet, tmp_path)
+    # of the media, which lay at (460, 40)
+    assert recording.fixations["x_px"].tolist() == [440, 640]
+    assert recording.fixations["y_px"].tolist() == [460, 600]
+    assert recording.samples.empty == (what == "FixationPoint")
+    assert recording.placements == {"lesion.jpg": Placement(0, 0, 1000, 1000, 1000, 1000)}
+    assert recording.about["place of media"] == "not exported, taken to fill the screen"
+    assert "place of media" not in read_one(studio(), tmp_path).about
+
+
 def test_a_fixation_off_the_media_is_where_gaze_was(tmp_path):
     sheet = studio().filled("FixationPointX (MCSpx)", "")
     assert read_one(sheet, tmp_path).fixations["x_px"].tolist() == [900, 1100]

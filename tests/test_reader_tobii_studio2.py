@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from exports import INTERVAL_US, Sheet, assert_same
-from exports.tobii import PROPERTIES, fixation_data, studio2
+from exports.tobii import PROPERTIES, fixation_data, pygaze, studio2
 
 from gazetools.errors import FormatError
-from gazetools.geometry import Placement
+from gazetools.geometry import Placement, Screen
 from gazetools.readers import read
 
 
@@ -173,6 +173,38 @@ def test_fixation_data_without_places_says_what_to_tick(tmp_path):
         read_one(sheet, tmp_path)
     with pytest.raises(FormatError, match="no fixation with a place"):
         read_one(fixation_data().filled("FixationDuration", "0"), tmp_path)
+
+
+# ---------------------------------------------------------------- PyGaze
+
+
+def test_the_log_of_pygaze(tmp_path):
+    (recording,) = read(write(pygaze(), tmp_path))
+    samples = recording.samples
+    assert recording.about["software"] == "PyGaze"
+    assert recording.screen == Screen(1920, 1080, 528, 297, 650)
+    assert recording.screen_px == (1920, 1080)
+    assert recording.skipped == {"messages": 2}
+    assert samples["tracker_time_us"].iloc[[0, 1]].tolist() == [8000, 8000 + round(INTERVAL_US)]
+    lost = np.arange(120) % 10 == 5
+    assert (samples["left_valid"] == ~lost).all()
+    assert samples.loc[lost, ["left_x_px", "left_pupil_mm"]].isna().all(axis=None)
+    assert samples["right_pupil_mm"].eq(3.2).all()
+    assert samples.loc[lost, "x_px"].iloc[0] == 902
+    assert samples["x_px"].iloc[0] == 900
+
+
+@pytest.mark.parametrize("size", ["", "display size in cm: 0x29.7", "display size in cm: (1, 2)"])
+def test_without_its_size_there_is_no_screen(size, tmp_path):
+    (recording,) = read(write(pygaze().replace("display size in cm: 52.8x29.7", size), tmp_path))
+    assert recording.screen is None
+    assert recording.screen_px == (1920, 1080)
+
+
+def test_a_damaged_line_of_pygaze_is_named(tmp_path):
+    text = pygaze().replace("\t900\t500\t3.1000\t1\t3.2000\t1\n", "\n", 1)
+    with pytest.raises(FormatError, match=r"tsv:9: line has 8 fields, expected 14"):
+        read(write(text, tmp_path))
 
 
 # ---------------------------------------------------------------- real data

@@ -5,13 +5,14 @@ Reports are often named ``.xls`` and are text all the same. Raw lines (tabs show
     RECORDING_SESSION_LABEL|TRIAL_INDEX|CURRENT_FIX_INDEX|CURRENT_FIX_START|CURRENT_FIX_END|...
     9115|1|1|22|806|511.80|417.50|...
 
-Needed: RECORDING_SESSION_LABEL, CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_DURATION,
-CURRENT_FIX_START; the last four also without ``CURRENT_FIX_``, as scripts shorten them. Names are
-matched on their letters and digits only. X and Y are screen px, START and DURATION ms from the
-trial's start (a report's END is inclusive; DURATION is already that of a half-open interval).
-TRIAL_INDEX is used where present; otherwise a trial begins where START steps back or the
-stimulus changes. The stimulus is the first of the columns IMAGE, IMAGE_NAME, STIMULUS, PICTURE,
-MEDIA. Missing values are "." or UNDEFINED.
+Needed: RECORDING_SESSION_LABEL, CURRENT_FIX_X, CURRENT_FIX_Y, CURRENT_FIX_START and
+CURRENT_FIX_DURATION or CURRENT_FIX_END; the last five also without ``CURRENT_FIX_``, as scripts
+shorten them. Names are matched on their letters and digits only. X and Y are screen px, START and
+DURATION ms from the trial's start. DURATION is that of a half-open interval, END the time of the
+last sample: without DURATION the length of a sample is added, the largest that divides all spans.
+TRIAL_INDEX is used where present, else a TRIAL_LABEL such as "Trial: 12"; otherwise a trial begins
+where START steps back or the stimulus changes. The stimulus is the first of the columns IMAGE,
+IMAGE_NAME, STIMULUS, PICTURE, MEDIA. Missing values are "." or UNDEFINED.
 
 A report on both eyes (EYE_USED, EYE_REPORTED) lists each fixation twice: of every recording only
 the eye with more fixations is taken, the right one if they have as many. Dropped and counted:
@@ -22,6 +23,7 @@ the screen or of the image.
 """
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,8 +48,10 @@ REPORT_NULLS = (*NULLS, "UNDEFINED", "UNDEFINEDnull")
 """Cells in which Data Viewer says nothing."""
 STIMULUS_COLUMNS = tuple(name.replace("_", "") for name in STIMULUS_NAMES)
 
+TRIAL_LABEL = {"trial_label": ("triallabel",)}
 _TEXTS = {
     "subject": ("recordingsessionlabel",),
+    **TRIAL_LABEL,
     "stimulus": STIMULUS_COLUMNS,
     "eye": ("eyeused", "eyereported"),
 }
@@ -55,6 +59,7 @@ _NUMBERS = {
     "x_px": ("currentfixx", "x"),
     "y_px": ("currentfixy", "y"),
     "duration_ms": ("currentfixduration", "duration"),
+    "end_ms": ("currentfixend", "end"),
     "onset_ms": ("currentfixstart", "start"),
     "trial": ("trialindex",),
     "pupil": ("currentfixpupil",),
@@ -75,7 +80,9 @@ _REPORTED = {
     "session": ("recordingsessionlabel",),
     "sample": ("timestamp",),
 }
+_TRIAL_LABEL = r"^Trial:? *(\d{1,9})$"
 _LARGEST_TRIAL = 1e9
+_LONGEST_SAMPLE_MS = 4
 _MOST_BY_CHANCE = 5
 """So few fixations may all lie in the first px of the screen."""
 
@@ -91,6 +98,8 @@ def refusal(head: Head) -> str:
 
 def _missing(columns: list[str]) -> list[str]:
     found = match_columns(columns, _TEXTS | _NUMBERS)
+    if {"end_ms", "onset_ms"} <= set(found):
+        found["duration_ms"] = found["end_ms"]
     return [name for canonical, name in _NEEDED.items() if canonical not in found]
 
 
@@ -127,7 +136,10 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
             "again"
         )
     texts, numbers = match_columns(columns, _TEXTS), match_columns(columns, _NUMBERS)
+    if "duration_ms" in numbers:
+        numbers.pop("end_ms", None)
     table = read_columns(path, Layout(separator, nulls=REPORT_NULLS), texts, numbers)
+    table = _with_durations(with_labelled_trials(table))
     rows = table.frame
     complete = rows[[name for name in _COMPLETE if name in rows]].notna().all(axis=1)
     table.expect("duration_ms", (rows["duration_ms"] > 0) | ~complete, "more than 0")
@@ -159,6 +171,32 @@ def _expect_px(table: Table, rows: pd.DataFrame) -> None:
         "of the screen; export CURRENT_FIX_X and CURRENT_FIX_Y in px, or describe the table by a "
         'mapping (--mapping) with the position in "share" or "image share"'
     )
+
+
+def _with_durations(table: Table) -> Table:
+    """Compute how long fixations last, where the report tells their last samples instead."""
+    if "duration_ms" in table.frame:
+        return table
+    spans_ms = table.frame["end_ms"] - table.frame["onset_ms"]
+    table.expect("end_ms", ~(spans_ms < 0), "the time at which the fixation starts, or a later one")
+    whole_ms = spans_ms[spans_ms > 0].to_numpy().astype(np.int64)
+    sample_ms = min(int(np.gcd.reduce(whole_ms)), _LONGEST_SAMPLE_MS)
+    columns = dict(table.columns)
+    columns["duration_ms"] = columns.pop("end_ms")
+    frame = table.frame.drop(columns="end_ms").assign(duration_ms=spans_ms + sample_ms)
+    return replace(table, frame=frame, columns=columns)
+
+
+def with_labelled_trials(table: Table) -> Table:
+    """Take trials from labels such as "Trial: 12", where a report has no TRIAL_INDEX."""
+    if "trial_label" not in table.frame:
+        return table
+    frame, columns = table.frame.copy(), dict(table.columns)
+    label, labels = columns.pop("trial_label"), frame.pop("trial_label")
+    number = labels.str.extract(_TRIAL_LABEL, expand=False).astype("float64")
+    if "trial" not in columns and (number.notna() | labels.isna()).all():
+        columns["trial"], frame["trial"] = label, number
+    return replace(table, frame=frame, columns=columns)
 
 
 def expect_trials(table: Table, needed: pd.Series) -> None:

@@ -17,7 +17,7 @@ SAMPLES column                              report column
 ``left_x_px`` ... ``right_y_px``            LEFT_GAZE_X ...
 ``left_pupil``                              LEFT_PUPIL_SIZE
 ``x_px``, ``y_px``                          mean of the eyes that were seen, else AVERAGE_GAZE_X
-``trial``                                   TRIAL_INDEX; 1 where there is none
+``trial``                                   TRIAL_INDEX, else TRIAL_LABEL "Trial: 12", else 1
 ``stimulus``                                first of IMAGE, IMAGE_NAME, STIMULUS, PICTURE, MEDIA
 ``vendor_event``                            RIGHT_IN_BLINK ("missing"), RIGHT_IN_SACCADE,
                                             RIGHT_FIX_INDEX of one eye
@@ -56,8 +56,10 @@ from gazetools.readers.eyelink_lines import gaze_of
 from gazetools.readers.eyelink_report import (
     REPORT_NULLS,
     STIMULUS_COLUMNS,
+    TRIAL_LABEL,
     expect_trials,
     separated,
+    with_labelled_trials,
 )
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
@@ -71,6 +73,7 @@ _SHORT = {"subject", "trial", "time", "x", "y"}
 _TEXTS: dict[str, tuple[str, ...]] = {
     "subject": ("recordingsessionlabel",),
     "stimulus": STIMULUS_COLUMNS,
+    **TRIAL_LABEL,
 }
 _MESSAGE = {"message": ("samplemessage",)}
 _NUMBERS: dict[str, tuple[str, ...]] = {"time_ms": ("timestamp",), "trial": ("trialindex",)}
@@ -123,6 +126,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     texts = match_columns(columns, wanted)
     numbers = match_columns(columns, _SHORT_NUMBERS if is_short else _NUMBERS)
     table = read_columns(path, Layout(separator, nulls=REPORT_NULLS), texts, numbers)
+    table = with_labelled_trials(table)
     rows = table.frame
     complete = rows[[n for n in ("subject", "trial", "time_ms") if n in rows]].notna().all(axis=1)
     table.expect("time_ms", (rows["time_ms"] >= 0) | ~complete, "a time in ms")
@@ -334,4 +338,5 @@ READER = Reader(
     read=read,
     yields=("samples", "fixations", "saccades", "blinks"),
     has_messages=True,
+    profile="eyelink",
 )

@@ -13,7 +13,8 @@ Sections name the columns of each kind of row; times are us. Commas or tabs, wit
     Saccade L,1,2,167531619504,167531627759,8255,945.94,769.94,948.59,765.62,0.11,17.57,...
     Blink L,1,1,167533563021,167533654782,91761
 
-BeGaze's event statistics are one table; times are ms from the start of a trial::
+BeGaze's event statistics are one table; times are ms from the start of a trial; where Category is
+missing, rows are fixations::
 
     Trial|Stimulus|Participant|Category|Eye L/R|Index|Event Start Trial Time [ms]|Event End ...
 
@@ -113,7 +114,7 @@ def _statistics(head: str) -> tuple[str, list[str]] | None:
             **match_columns(names, _STATISTICS_TEXTS),
             **match_columns(names, _STATISTICS_NUMBERS),
         }
-        if {"category", "start", "end", "x_px", "y_px"} <= set(found):
+        if {"start", "end", "x_px", "y_px"} <= set(found):
             return separator, names
     return None
 
@@ -289,6 +290,8 @@ def _read_statistics(path: Path) -> list[Recording]:
     table = read_columns(path, Layout(separator, nulls=_NULLS), texts, numbers)
     rows = with_all(table.frame, _STATISTICS_TEXTS, _STATISTICS_NUMBERS)
     kind = rows["category"].str.strip().str.lower().map(_CATEGORIES)
+    if "category" not in table.columns:
+        kind = kind.mask(rows["x_px"].notna() & rows["y_px"].notna(), "Fixation")
     fine = kind.notna() & rows["start"].notna() & rows["end"].notna()
     if not fine.any():
         raise FormatError(

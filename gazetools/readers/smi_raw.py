@@ -28,13 +28,14 @@ SAMPLES column                              export column
 ``left_pupil``                              L Dia X [px], L Area [px2]; Pupil Size Left X [px]
 ``left_valid``                              L Validity is not 0, and the eye has gaze
 ``stimulus``                                Stimulus; else the messages that name a file
-``vendor_event``                            L Event Info, Category: of both eyes, else left, else
-                                            right; Visual Intake is a fixation, a blink missing
+``vendor_event``                            L Event Info, Info, Category: of both eyes, else left,
+                                            else right; Visual Intake is a fixation, a blink missing
 ==========================================  ==================================================
 
-A lost eye is 0 in all fields; that is missing (NaN), and does not halve the mean. A message that
-names a picture, video or page begins a trial (or one that the rule for trials matches); other
-messages (``UE-mouseclick`` ...) are counted. Without stimuli a trial is a run of one Trial.
+A lost eye is 0 in all fields; that is missing (NaN), and does not halve the mean. Pupils "in mm"
+over 20 are no mm, and kept as ``left_pupil``. A message that names a picture, video or page begins
+a trial (or one that the rule for trials matches); other messages (``UE-mouseclick`` ...) are
+counted. Without stimuli a trial is a run of one Trial.
 Vendor fixations are the runs of samples so labelled, from midway to the sample before; they are
 at the mean of the labelled eye's gaze. The screen's size in px is the Calibration Area; in mm,
 and the distance, as the header says.
@@ -75,12 +76,13 @@ _SOURCE = "vendor:smi-raw"
 _NULLS = ("", "NA", "NaN", "nan", ".", "-")
 _MILLISECONDS_BELOW = 100
 _LARGEST_US = 2.0**53
+_WIDEST_PUPIL_MM = 20.0
 _TEXTS: dict[str, tuple[str, ...]] = {
     "type": ("type",),
     "trial": ("trial",),
     "stimulus": ("stimulus",),
     "subject": ("participant",),
-    "both_label": ("beventinfo", "categorybinocular"),
+    "both_label": ("beventinfo", "categorybinocular", "info"),
     "left_label": ("leventinfo", "categoryleft"),
     "right_label": ("reventinfo", "categoryright"),
 }
@@ -331,15 +333,22 @@ def _eyes(rows: pd.DataFrame) -> dict[str, pd.Series]:
             told[f"{eye}_{axis}_px"] = rows[f"{eye}_{axis}_px"].where(seen)
         valid = rows[f"{eye}_validity"] != 0 if f"{eye}_validity" in rows else True
         told[f"{eye}_valid"] = seen & valid
-        for pupil in (f"{eye}_pupil_mm", f"{eye}_pupil"):
-            if pupil in rows:
-                told[pupil] = rows[pupil].where(rows[pupil] > 0)
+        told |= _pupils(rows, eye)
     has_eyes, nothing = bool(told), pd.Series(np.nan, index=rows.index)
     for axis in "xy":
         told[f"{axis}_px"] = eyes_mean(told, f"{axis}_px") if has_eyes else nothing
         if "both_x_px" in rows and "both_y_px" in rows:
             both = rows[f"both_{axis}_px"].where(_is_seen(rows, "both"))
             told[f"{axis}_px"] = both.fillna(told[f"{axis}_px"])
+    return told
+
+
+def _pupils(rows: pd.DataFrame, eye: str) -> dict[str, pd.Series]:
+    """Pupil of an eye in mm and in the camera's px, as far as they are told."""
+    in_mm, in_px = f"{eye}_pupil_mm", f"{eye}_pupil"
+    told = {name: rows[name].where(rows[name] > 0) for name in (in_mm, in_px) if name in rows}
+    if in_mm in told and told[in_mm].median() > _WIDEST_PUPIL_MM:
+        told = {in_px: told[in_mm], **told, in_mm: told[in_mm] * np.nan}
     return told
 
 

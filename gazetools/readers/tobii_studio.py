@@ -39,7 +39,9 @@ from that too. Where the two do not fit together, gaze in mm and eye positions a
 
 A fixation of the vendor's is given in px of the media (FixationPointX (MCSpx)); the difference
 between gaze on the screen and gaze on the media, which knows how far a page was scrolled, brings
-it to the screen, else MediaPosX. Where Studio gives no point, it is the mean gaze.
+it to the screen, else MediaPosX. Where Studio gives no point, it is the mean gaze. Without
+MediaPosX and gaze on the screen, px of the media are taken as px of the screen, as they are where
+media fill it; that is told as "place of media".
 The media's rectangle becomes a Placement; media shown in more than one place get none.
 
 Dropped and counted: event rows (mouse, keys, Studio's own; they carry the label of the running
@@ -140,7 +142,8 @@ _VENDOR_EVENTS = {
     "EyesNotFound": "missing",
 }
 _GAZE = (("x_px", "y_px"), ("left_x_px", "left_y_px"), ("right_x_px", "right_y_px"))
-_ON_MEDIA = ("x_media", "y_media", "media_x", "media_y")
+_ON_MEDIA = ("x_media", "y_media")
+_MEDIA_CORNER = ("media_x", "media_y")
 
 _MEDIA_POINTS = {f"{what}point{axis}mcspx" for what in ("gaze", "fixation") for axis in "xy"}
 
@@ -185,7 +188,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[Recording]:
     export: _Export | None = None
     for table in iter_columns(path, Layout(separator), texts, numbers):
         if export is None:
-            export = _Export(header, has_stimuli=_has_stimuli(table, Layout(separator)))
+            export = _Export(
+                header,
+                has_stimuli=_has_stimuli(table, Layout(separator)),
+                is_on_media=_is_on_media(set(numbers)),
+            )
         for piece in export.add(table):
             yield piece if _has_gaze(set(numbers)) else _fixations_only(piece)
     assert export is not None
@@ -195,6 +202,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[Recording]:
 
 def _has_gaze(found: set[str]) -> bool:
     return any(set(pair) <= found for pair in _GAZE) or set(_ON_MEDIA) <= found
+
+
+def _is_on_media(found: set[str]) -> bool:
+    """Whether nothing tells where on the screen the media lay."""
+    return not any(set(pair) <= found for pair in (*_GAZE, _MEDIA_CORNER))
 
 
 def _fixations_only(recording: Recording) -> Recording:
@@ -218,9 +230,10 @@ def _has_stimuli(first: Table, layout: Layout) -> bool:
 class _Export:
     """What must be remembered from one block of rows to the next."""
 
-    def __init__(self, header: list[str], *, has_stimuli: bool) -> None:
+    def __init__(self, header: list[str], *, has_stimuli: bool, is_on_media: bool) -> None:
         self._header = header
         self._has_stimuli = has_stimuli
+        self._is_on_media = is_on_media
         self._names: Names | None = None
         self._in_ms: bool | None = None
         self._rows = 0
@@ -230,6 +243,8 @@ class _Export:
     def add(self, table: Table) -> Iterator[Recording]:
         """Take the next block; give the pieces of recordings that are complete."""
         rows = with_all(table.frame, _TEXTS, _NUMBERS)
+        if self._is_on_media:
+            rows = rows.assign(**dict.fromkeys(_MEDIA_CORNER, 0.0))
         self._rows += len(rows)
         self._names = self._names or Names(table.path)
         if self._in_ms is None and rows["tracker_us"].notna().any():
@@ -251,11 +266,23 @@ class _Export:
                     format=READER.name,
                     path=table.path,
                     screen_px=screen_size(first_known(group["resolution"])),
-                    about=_facts(table, self._header, group, bool(self._in_ms)),
+                    about=self._about(table, group),
                 )
                 clock = TrialClock(has_stimuli=self._has_stimuli)
                 self._recordings[key] = _Pieces(empty, clock, self._skipped)
             yield from self._recordings[key].add(group)
+
+    def _about(self, table: Table, rows: pd.DataFrame) -> About:
+        has_tracker = bool(rows["tracker_us"].notna().any())
+        return about(
+            table,
+            self._header,
+            software=f"Tobii Studio {first_known(rows['software'])}".strip(),
+            filter=first_known(rows["filter"]),
+            time="EyeTrackerTimestamp" if has_tracker else "RecordingTimestamp",
+            time_unit="ms" if self._in_ms or not has_tracker else "us",
+            place_of_media="not exported, taken to fill the screen" if self._is_on_media else "",
+        )
 
     def finish(self, path: Path) -> Iterator[Recording]:
         """Give what is left."""
@@ -272,18 +299,6 @@ def _is_in_ms(tracker: pd.Series) -> bool:
     """Tell whether the tracker's time counts ms: in us no tracker is so fast."""
     steps = np.sort(tracker.dropna().to_numpy()).astype(np.int64)
     return len(steps) > 1 and sample_interval_us(steps) < _SHORTEST_US
-
-
-def _facts(table: Table, header: list[str], rows: pd.DataFrame, in_ms: bool) -> About:
-    has_tracker = bool(rows["tracker_us"].notna().any())
-    return about(
-        table,
-        header,
-        software=f"Tobii Studio {first_known(rows['software'])}".strip(),
-        filter=first_known(rows["filter"]),
-        time="EyeTrackerTimestamp" if has_tracker else "RecordingTimestamp",
-        time_unit="ms" if in_ms or not has_tracker else "us",
-    )
 
 
 class _Pieces:

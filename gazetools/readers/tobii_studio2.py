@@ -1,5 +1,7 @@
 r"""Tobii Studio 1 and 2: All-Data and Fixation-Data exports, with or without a block of properties.
 
+Also what PyGaze (OpenSesame) logs of a Tobii tracker, as it has Studio's names.
+
 Seen: an All-Data export of 60 Hz with the block, one of 50 Hz without it that has decimal
 commas, and the layout of Fixation-Data. A tab ends each row of the table; what stands above it
 varies between versions::
@@ -24,21 +26,31 @@ Fixation-Data has the block and, under it, a row for each fixation::
     FixationIndex  Timestamp  FixationDuration  MappedFixationPointX  MappedFixationPointY
     0              51         250               626                   521
 
+PyGaze writes its settings as properties, and messages, of two cells, among the samples::
+
+    display resolution: 1920x1080
+    display size in cm: 53.0x30.0
+    TimeStamp  Event          GazePointXLeft  GazePointYLeft  ValidityLeft  ...  PupilValidityRight
+    0.0000     start_trial 1
+    8.3140                    402             611             1             ...  1
+
 ==========================================  ==================================================
 SAMPLES column                              export column
 ==========================================  ==================================================
 ``tracker_time_us``                         MicroSecondTimestamp; without it Timestamp, in ms
 ``x_px``, ``y_px``                          mean of the eyes; without them GazePointX, Y
 ``left_x_px`` ... ``right_y_px``            GazePointXLeft ...; missing is -width, -height or -1
-``left_pupil_mm``                           PupilLeft; -1 is missing
-``left_valid``                              ValidityLeft = 0 or 1, "Normal" in Studio's words
+``left_pupil_mm``                           PupilLeft, PupilSizeLeft; -1 is missing
+``left_valid``                              ValidityLeft = 0 or 1, "Normal" in Studio's words;
+                                            PyGaze's 0 is a lost eye, at -1
 ``stimulus``                                StimuliName; "No media" is none
 ``vendor_event``, ``vendor_event_index``    FixationIndex and FixationDuration
 ==========================================  ==================================================
 
 Eye positions are not exported: DistanceLeft is the distance from the tracker, CamXLeft a share
 of the camera's image. Its median is told as "eye distance", for ``--screen``. So ingest needs
-``--screen`` for our own detector, or ``--events vendor``.
+``--screen`` for our own detector, or ``--events vendor``; PyGaze tells the display's size and its
+distance.
 
 The vendor's fixations are those of "Tobii fixation filter" or "ClearView": filters by distance
 in px, not I-VT, which leave hardly a sample between two fixations. No profile of ours is meant
@@ -47,8 +59,8 @@ between GazePointX and MappedGazeDataPointX brings it to the screen, else MediaP
 Fixation-Data export tells neither and is taken as px of the screen.
 
 A run of one stimulus is a trial, 0 between. Dropped and counted: event rows (keys, mouse,
-recordings), rows without a time, and rows that repeat a time. Without a name in the block, the
-recording has that of the file and the subject is "unnamed".
+recordings), messages, rows without a time, and rows that repeat a time. Without a name in the
+block, the recording has that of the file and the subject is "unnamed".
 """
 
 import re
@@ -58,6 +70,7 @@ from pathlib import Path
 import pandas as pd
 
 from gazetools.errors import FormatError
+from gazetools.geometry import Screen
 from gazetools.readers.building import (
     EYES,
     about,
@@ -116,17 +129,19 @@ for _eye in EYES:
     for _axis in ("x", "y"):
         _NUMBERS[f"{_eye}_{_axis}_px"] = (f"gazepoint{_axis}{_eye}",)
     _NUMBERS[f"{_eye}_distance_mm"] = (f"distance{_eye}",)
-    _NUMBERS[f"{_eye}_pupil_mm"] = (f"pupil{_eye}",)
+    _NUMBERS[f"{_eye}_pupil_mm"] = (f"pupil{_eye}", f"pupilsize{_eye}")
     _NUMBERS[f"{_eye}_validity"] = (f"validity{_eye}",)
 
 _SOURCE = "vendor:tobii-studio2"
-_ITS_OWN = ("number", "microsecondtimestamp", "datetimestamp", "stimuliname", "camxleft")
+_PYGAZE = "pupilvalidityleft"
+_ITS_OWN = ("number", "microsecondtimestamp", "datetimestamp", "stimuliname", "camxleft", _PYGAZE)
 _FIXATION_DATA = ("fixationindex", "timestamp", "fixationduration")
 _NO_MEDIA = "No media"
 _LEAST_VALID = 1
 _MOST_LINES = 200
 # as in delimited; other characters that end a line somewhere may stand in a name
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_IN_CM = re.compile(r"(\d{1,3}(?:\.\d+)?)x(\d{1,3}(?:\.\d+)?) (\d{1,3}(?:\.\d+)?) cm")
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,24 @@ class _Sheet:
     header: list[str] = field(default_factory=list)
     separator: str = "\t"
     properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_pygaze(self) -> bool:
+        return _PYGAZE in map(plain_name, self.header)
+
+    @property
+    def screen_px(self) -> tuple[int, int] | None:
+        return screen_size(self.properties.get("resolution", ""))
+
+    @property
+    def screen(self) -> Screen | None:
+        """The display, if its size and distance are told, in cm."""
+        told = f"{self.properties.get('size', '')} {self.properties.get('distance', '')}"
+        cm = _IN_CM.fullmatch(told)
+        if cm is None or self.screen_px is None:
+            return None
+        mm = [float(number) * 10 for number in cm.groups()]
+        return Screen(*self.screen_px, *mm) if min(mm) > 0 else None
 
 
 def refusal(head: Head) -> str:
@@ -162,7 +195,14 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         )
     texts = match_columns(sheet.header, _TEXTS)
     numbers = match_columns(sheet.header, _NUMBERS)
-    table = read_columns(path, Layout(sheet.separator, sheet.line), texts, numbers)
+    messages: set[str] = set()
+
+    def is_message(row: str) -> bool:
+        messages.add(row)
+        return sheet.is_pygaze and row.count(sheet.separator) < 2
+
+    layout = Layout(sheet.separator, sheet.line, forgive=is_message)
+    table = read_columns(path, layout, texts, numbers)
     rows = with_all(table.frame, _TEXTS, _NUMBERS)
     rows = rows.assign(
         subject=rows["subject"].fillna(sheet.properties.get("participant")),
@@ -173,7 +213,9 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     has_gaze = {"average_x_px", "average_y_px"} <= set(numbers) or any(
         {f"{eye}_x_px", f"{eye}_y_px"} <= set(numbers) for eye in EYES
     )
-    return (_all_data if has_gaze else _fixation_data)(path, table, sheet, rows)
+    if has_gaze:
+        return _all_data(path, table, sheet, rows, len(messages))
+    return _fixation_data(path, table, sheet, rows)
 
 
 # ---------------------------------------------------------------- finding the table
@@ -204,6 +246,9 @@ _PROPERTIES = {
     "subject": "participant",
     "recordingresolution": "resolution",
     "screenresolution": "resolution",
+    "displayresolution": "resolution",
+    "displaysizeincm": "size",
+    "distancebetweenparticipantanddisplay": "distance",
     "fixationfilter": "filter",
     "fixationradius": "radius",
     "eye": "eye",
@@ -219,7 +264,7 @@ def _facts(table: Table, sheet: _Sheet, rows: pd.DataFrame) -> About:
     return about(
         table,
         sheet.header,
-        software="Tobii Studio 1-2",
+        software="PyGaze" if sheet.is_pygaze else "Tobii Studio 1-2",
         filter=", ".join([told["filter"], *settings]) if "filter" in told else "",
         time_unit="us" if rows["tracker_us"].notna().any() else "ms",
         eye_distance=f"{distance.median():.0f} mm" if len(distance) else "",
@@ -229,7 +274,9 @@ def _facts(table: Table, sheet: _Sheet, rows: pd.DataFrame) -> About:
 # ---------------------------------------------------------------- All-Data
 
 
-def _all_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) -> list[Recording]:
+def _all_data(
+    path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame, messages: int
+) -> list[Recording]:
     time_us = rows["tracker_us" if rows["tracker_us"].notna().any() else "recording_us"]
     is_gaze = rows[["number", *(f"{eye}_x_px" for eye in EYES), "average_x_px"]].notna().any(axis=1)
     is_event = rows["event"].notna() & ~is_gaze
@@ -237,6 +284,7 @@ def _all_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) -> li
     skipped = {
         "event rows": int(is_event.sum()),
         "rows without a tracker time": int((~is_event & ~kept).sum()),
+        "messages": messages,
     }
     rows = Names(path).fill(rows).assign(tracker_time_us=time_us.round())[kept]
     if rows.empty:
@@ -245,7 +293,6 @@ def _all_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) -> li
             "tick gaze data and timestamps in the export"
         )
     facts = _facts(table, sheet, rows)
-    screen_px = screen_size(sheet.properties.get("resolution", ""))
     recordings = []
     for (subject, name), group in rows.groupby(["subject", "recording"], sort=False):
         group, repeats = in_time_order(group)
@@ -261,7 +308,8 @@ def _all_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) -> li
                 samples=samples,
                 fixations=fixations,
                 placements=placed(placements(group)),
-                screen_px=screen_px,
+                screen_px=sheet.screen_px,
+                screen=sheet.screen,
                 about=facts,
                 skipped=add_counts(skipped, repeats, dropped),
             )
@@ -331,7 +379,6 @@ def _fixation_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) 
             "export 'Fixation Data' again"
         )
     facts = _facts(table, sheet, rows)
-    screen_px = screen_size(sheet.properties.get("resolution", ""))
     rows = Names(path).fill(rows[complete])
     recordings = []
     for (subject, name), group in rows.groupby(["subject", "recording"], sort=False):
@@ -343,7 +390,7 @@ def _fixation_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) 
                 path=path,
                 fixations=_fixations(group),
                 placements=placed(placements(group)),
-                screen_px=screen_px,
+                screen_px=sheet.screen_px,
                 about=facts,
                 skipped=add_counts(skipped),
             )
@@ -382,8 +429,8 @@ def _fixations(rows: pd.DataFrame) -> pd.DataFrame:
 
 READER = Reader(
     name="tobii-studio2",
-    title="Tobii Studio 1-2 All-Data and Fixation-Data export (TSV)",
-    versions="of 2011 (60 Hz, with property block); 50 Hz without; Fixation-Data of 2011",
+    title="Tobii Studio 1-2 All-Data and Fixation-Data export, PyGaze's log of a Tobii (TSV)",
+    versions="of 2011 (60 Hz, block), 50 Hz without; Fixation-Data of 2011; PyGaze by its code",
     refusal=refusal,
     read=read,
     profile="olsen2012",

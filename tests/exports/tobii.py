@@ -187,6 +187,27 @@ def fixation_data() -> Sheet:
     )
 
 
+def pygaze() -> str:
+    """What PyGaze logs of the same two looks; the left eye is lost at times."""
+    lines = ["pygaze initiation report start", "display resolution: 1920x1080"]
+    lines += ["display size in cm: 52.8x29.7", "fixation threshold: 1.5 degrees"]
+    lines += ["distance between participant and display: 65.0 cm", "pygaze calibration report end"]
+    header = ["TimeStamp", "Event"]
+    for eye in ("Left", "Right"):
+        header += [f"GazePointX{eye}", f"GazePointY{eye}", f"Validity{eye}"]
+    header += ["GazePointX", "GazePointY"]
+    for eye in ("Left", "Right"):
+        header += [f"PupilSize{eye}", f"PupilValidity{eye}"]
+    lines += ["\t".join(header), "0.0000\tstart_trial 1"]
+    for i in range(120):
+        x_px, y_px, _, _, _ = _look(i)
+        left = ("-1", "-1", "0") if i % 10 == 5 else (str(x_px - 2), str(y_px), "1")
+        pupil = ("-1.0000", "0") if i % 10 == 5 else ("3.1000", "1")
+        row = [f"{8 + i * INTERVAL_US / 1000:.4f}", "", *left, str(x_px + 2), str(y_px), "1"]
+        lines.append("\t".join([*row, str(x_px), str(y_px), *pupil, "3.2000", "1"]))
+    return "\n".join([*lines, "1020.0000\tstop_trial", ""])
+
+
 # ---------------------------------------------------------------- SDK
 
 
