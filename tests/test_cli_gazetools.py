@@ -146,6 +146,15 @@ def test_the_summary_tells_of_cuts_and_of_assumed_eyes(lab):
         assert expected in text
 
 
+def test_the_summary_tells_of_fixations_that_the_export_cuts_off(lab):
+    sheet = prolab()
+    Sheet([sheet.rows[0], *sheet.rows[22:-21]]).write(lab / "cut.tsv")
+    text = run("ingest", "cut.tsv", "--events", "vendor").stdout
+    assert re.search(r"fixations cut +2 where the export begins or ends\n", text)
+    told = run("inspect", "cut.tsv").stdout
+    assert re.search(r"vendor's own +2 fixations, 2 fixations cut off by the export, ", told)
+
+
 def test_json_is_json(export, lab):
     result = run("ingest", "export.tsv", "--json")
     facts = json.loads(result.stdout, parse_constant=pytest.fail)

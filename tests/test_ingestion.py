@@ -15,6 +15,7 @@ from gazetools.events import BlinkSpec
 from gazetools.geometry import Placement, Screen
 from gazetools.ingestion import IngestSpec, ingest, ingest_to
 from gazetools.readers import ReadOptions, read
+from gazetools.readers.vendor_events import CUT_OFF
 from gazetools.tables import EVENTS, FIXATIONS, SAMPLES, read_table, validate_fixations
 
 SCREEN = Screen(1920, 1080, 528.0, 297.0, 650.0)
@@ -444,6 +445,18 @@ def test_a_fixation_is_cut_where_the_stimulus_changes(source, tmp_path):
     # what the detector said of the samples stays
     first = ingested.samples[ingested.samples["event_index"] == 1]
     assert set(first.loc[first["event"] == "fixation", "trial"]) == {1, 2}
+
+
+def test_the_vendors_fixations_that_the_export_cuts_off_are_no_skipped_rows(tmp_path):
+    sheet = prolab()
+    path = Sheet([sheet.rows[0], *sheet.rows[22:-21]]).write(tmp_path / "cut.tsv")
+    found = ingest([path], IngestSpec(events="vendor"))
+    assert (found.summary.fixations_cut_off, found.summary.fixations_kept) == (2, 2)
+    assert CUT_OFF not in found.summary.skipped_rows
+    # ours are what the samples show
+    assert ingest([path], IngestSpec(events="ivt")).summary.fixations_cut_off == 0
+    whole = ingest([sheet.write(tmp_path / "whole.tsv")], IngestSpec(events="vendor"))
+    assert whole.summary.fixations_cut_off == 0
 
 
 @SOURCES

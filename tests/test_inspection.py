@@ -6,7 +6,7 @@ import re
 import tomllib
 
 import pytest
-from exports import EXAMPLES, SHEETS, prolab
+from exports import EXAMPLES, SHEETS, Sheet, prolab
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +14,7 @@ from gazetools import readers
 from gazetools.errors import FormatError
 from gazetools.inspection import Inspection, inspect
 from gazetools.readers import READERS, ReadOptions
+from gazetools.readers.vendor_events import CUT_OFF
 
 every_reader = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 
@@ -74,6 +75,14 @@ def test_rate_duration_and_eyes(tmp_path):
     assert facts.eyes == ("left", "right")
     assert facts.eye_positions
     assert facts.vendor_events["labelled samples"] == len(samples)
+
+
+def test_fixations_that_the_export_cuts_off_are_told_with_the_vendors_events(tmp_path):
+    sheet = prolab()
+    path = Sheet([sheet.rows[0], *sheet.rows[22:-21]]).write(tmp_path / "cut.tsv")
+    (facts,) = inspect(path).recordings
+    assert facts.vendor_events["fixations"] == facts.vendor_events[CUT_OFF] == 2
+    assert CUT_OFF not in facts.skipped
 
 
 @pytest.mark.parametrize(

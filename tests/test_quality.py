@@ -23,7 +23,7 @@ from gazetools.quality import (
     in_mask,
     write_quality,
 )
-from gazetools.quality.checking import _GAPS
+from gazetools.quality.figures import GAPS
 from gazetools.quality.measures import (
     GAP_BORDERS_MS,
     Clock,
@@ -155,7 +155,7 @@ def test_gap_borders_belong_to_the_bin_above():
     time_us = np.arange(len(seen)) * 25_000
     loss = measure_loss(time_us, seen, no_begins(time_us), clock)
     assert loss.histogram() == [1, 1, 1, 1, 1]
-    assert len(GAP_BORDERS_MS) + 1 == len(_GAPS)
+    assert len(GAP_BORDERS_MS) + 1 == len(GAPS)
 
 
 @given(

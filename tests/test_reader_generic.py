@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gazetools.errors import FormatError
 from gazetools.readers import ReadOptions, read
 from gazetools.readers import generic as reader
+from gazetools.readers.generic_mapping import COLUMNS, KEYS
 from gazetools.readers.recording import Head
 from gazetools.tables import SAMPLES, validate_fixations
 
@@ -58,9 +59,9 @@ def test_the_documented_example(tmp_path):
 def test_the_example_names_every_key():
     told = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
     text = EXAMPLE.read_text(encoding="utf-8") + (reader.__doc__ or "")
-    for key in reader._TOP:
+    for key in KEYS:
         assert key in told or key in text
-    for column in (*reader._COLUMNS["samples"], *reader._COLUMNS["fixations"]):
+    for column in (*COLUMNS["samples"], *COLUMNS["fixations"]):
         assert re.search(rf"\b{column}\b", text), column
 
 
@@ -159,10 +160,14 @@ def test_validity_of_each_eye(mapped):
 
 KINDS = '[rows]\ncolumn = "kind"\nis = ["GAZE", 7]\n'
 LOG = "kind,t,x,y\nmsg,0,0,0\ngaze,0,1,2\nmsg,4,0,0\ngaze,4,3,4\nmsg,99,0,0\ngaze,8,5,6\n"
+ONLY_GAZE = f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze", "late"]\n'
+COMMENTED = (
+    'kind = "samples"\ncomment = "#"\nheader_line = 0\nrate_hz = 9\n[columns]\nx = 1\ny = 2\n'
+)
 
 
 def test_other_rows_displace_no_sample(mapped):
-    (recording,) = mapped(LOG, f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze", "late"]\n')
+    (recording,) = mapped(LOG, ONLY_GAZE)
     assert recording.samples["tracker_time_us"].tolist() == [0, 4000, 8000]
     assert recording.samples["x_px"].tolist() == [1, 3, 5]
     assert recording.skipped == {"other rows": 3}
@@ -175,6 +180,26 @@ def test_rows_are_chosen_by_texts_numbers_and_empty_cells(codes, x, mapped):
     table = "c,t,x,y\n1,0,1,2\n2,4,3,4\n,8,5,6\nend,12,7,8\n"
     (recording,) = mapped(table, f'{SHORT}[rows]\ncolumn = "c"\nis = {codes}\n')
     assert recording.samples["x_px"].tolist() == x
+
+
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+def test_other_rows_may_hold_whatever_there_is_instead_of_numbers(unit, mapped):
+    log = "kind;t;x;y\nmsg;soon;hello;1,5.2\ngaze; 0;1,5;2\nmsg;;1e99;\ngaze;8;;-4e-1\n"
+    (recording,) = mapped(
+        log, f'{SHORT}[units]\ntime = "{unit}"\n[rows]\ncolumn = "kind"\nis = ["gaze"]\n'
+    )
+    assert recording.samples["x_px"].iloc[0] == 1.5
+    assert recording.about["decimal mark"] == ","
+    assert recording.skipped["other rows"] == 2
+
+
+def test_numbers_are_the_same_whether_other_rows_stand_between_or_not(mapped):
+    numbers = ["0.1", "+3", "1e-3", "7.", ".5", "NA", "", "123456789.123456789"]
+    rows = "".join(f"{4 * i},{number},1\n" for i, number in enumerate(numbers))
+    (alone,) = mapped(f"t,x,y\n{rows}", SHORT)
+    between = "t,x,y,kind\n" + rows.replace(",1\n", ",1,gaze\n0,0,?,msg\n")
+    (chosen,) = mapped(between, f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze"]\n')
+    pd.testing.assert_frame_equal(alone.samples, chosen.samples)
 
 
 def test_rows_are_chosen_without_a_header(mapped):
@@ -325,6 +350,12 @@ def test_mistakes_in_the_mapping_are_named(mapping, says, mapped):
         ("a,b\n1,2\n", SHORT, ":1: no column 't', which the mapping names for 'time'; found a, b"),
         (LOG, SHORT + KINDS.replace("kind", "sort"), ":1: no column 'sort', which the mapping"),
         (LOG, SHORT + KINDS, ": column 'kind' holds 'msg', 'gaze', expected one of .*'rows.is' in"),
+        (LOG.replace("4,3", "4,3x"), ONLY_GAZE, ":5: 'x' is 3x, expected a number; correct"),
+        (LOG.replace("4,3", "4,1,3"), ONLY_GAZE, ":5: line has 5 fields, expected 4"),
+        (LOG.replace("4,3", "4,inf"), ONLY_GAZE, ":5: 'x' is inf, expected a number"),
+        (LOG.replace("4,3", "4,1e99"), ONLY_GAZE, ":5: 'x' is 1e99, expected a number up to"),
+        (LOG.replace("4,3", '4,"3,5"'), ONLY_GAZE, ":5: 'x' is 3,5, expected a number"),
+        ("# no more\n", COMMENTED, ":1: no column '2', which the mapping names for 'y'"),
         (TABLE, SHORT.replace('"y"', '"x"'), ": the mapping names column 'x' twice"),
         ("t,x,y\n0,1\n", SHORT, ":2: line has 2 fields, expected 3"),
         ("t,x,y\n0,1,abc\n", SHORT, ":2: column 'y' holds 'abc', expected a number"),

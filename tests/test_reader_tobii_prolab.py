@@ -10,6 +10,7 @@ from exports import INTERVAL_US, Sheet, assert_same, prolab
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers import opening, read
+from gazetools.readers.vendor_events import CUT_OFF
 from gazetools.synthetic import CohortSpec, ExportOptions, simulate_session, write_prolab_export
 
 # ---------------------------------------------------------------- Tobii Pro Lab
@@ -164,8 +165,8 @@ def test_what_the_export_cuts_off_lasts_as_long_as_its_samples(tmp_path):
     (cut,) = read(Sheet([sheet.rows[0], *sheet.rows[22:-21]]).write(tmp_path / "cut.tsv"))
     apart_ms = whole.fixations["duration_ms"] - cut.fixations["duration_ms"]
     assert apart_ms.between(150, 180).all()  # twenty samples
-    assert cut.skipped["fixations cut off by the export"] == 2
-    assert "fixations cut off by the export" not in whole.skipped
+    assert cut.skipped[CUT_OFF] == 2
+    assert CUT_OFF not in whole.skipped
 
 
 def test_validity_counts_where_gaze_is_told_of_both_eyes_only(tmp_path):

@@ -1,5 +1,6 @@
 """One recording on its way from the export to fixations on the screen, piece by piece."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from gazetools.ingestion.detection import Detected, Detection
 from gazetools.ingestion.spec import IngestSpec, IngestSummary
 from gazetools.placing import WITH_POSITIONS, Locator, in_px, scaled, screen_of
 from gazetools.readers import Recording
+from gazetools.readers.vendor_events import CUT_OFF
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
 from gazetools.trials import cut_at_trials, too_short
 
@@ -87,7 +89,9 @@ class Session:
             )
         self._told |= told
         self.placements = {**piece.placements, **self._told}
-        self._summary.skipped_rows.update(piece.skipped)
+        skipped = Counter(piece.skipped)
+        cut_off = skipped.pop(CUT_OFF, 0)
+        self._summary.skipped_rows.update(skipped)
         self._summary.vendor_fixations += len(piece.fixations)
         self._vendors += len(piece.fixations)
         if piece.samples.empty:
@@ -98,6 +102,7 @@ class Session:
         if piece.is_over:
             yield from self._rest()
         if self._by_vendor:
+            self._summary.fixations_cut_off += cut_off
             self._saccades.append(piece.saccades)
             self._blinks.append(piece.blinks)
         if self._by_vendor and not piece.samples.empty:

@@ -117,8 +117,10 @@ class IngestSummary:
     """What was read, kept and dropped; counts are of samples or fixations.
 
     A fixation that a change of stimulus cuts counts once in `fixations_cut` and `source`, and
-    each of its parts is kept or dropped by itself. `telling_stimuli` counts names of stimuli that
-    seem to tell who looked or who is seen, by why; only where tables are de-identified.
+    each of its parts is kept or dropped by itself. `fixations_cut_off` counts the vendor's, where
+    these are taken, of which the export holds a part only; they last as long as that.
+    `telling_stimuli` counts names of stimuli that seem to tell who looked or who is seen, by why;
+    only where tables are de-identified.
     """
 
     files: int = 0
@@ -132,6 +134,7 @@ class IngestSummary:
     samples: Counter[str] = field(default_factory=Counter)
     skipped_rows: Counter[str] = field(default_factory=Counter)
     fixations_cut: int = 0
+    fixations_cut_off: int = 0
     fixations_kept: int = 0
     fixations_dropped: Counter[str] = field(default_factory=Counter)
     without_image: list[str] = field(default_factory=list)

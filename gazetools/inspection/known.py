@@ -17,6 +17,7 @@ from gazetools.inspection.unknown import Unknown, look_at_unknown
 from gazetools.readers import Reader, ReadOptions, Recording, generic
 from gazetools.readers.building import EYES
 from gazetools.readers.opening import encoding_of, read_head, read_head_bytes
+from gazetools.readers.vendor_events import CUT_OFF
 from gazetools.timeline import sample_interval_us
 
 _DECIMAL_COMMA = re.compile(r'(?:^|[\t;])"?-?\d+,\d+"?(?=[\t;\r\n]|$)', re.MULTILINE)
@@ -43,7 +44,8 @@ class RecordingFacts:
     eye_positions, pupils : bool
         Known for any sample.
     vendor_events : mapping of str to int
-        Fixations, saccades, blinks, and samples that are labelled.
+        Fixations, those of them that the export cuts off, saccades, blinks, and samples that are
+        labelled.
     unplaced : tuple of str
         Stimuli whose place on the screen is not told.
     screen_px : (int, int) or None
@@ -216,8 +218,10 @@ class _Facts:
             self._stimuli |= dict.fromkeys(table["stimulus"].dropna().unique())
             self._trials |= set(table["trial"].unique()) - {0}
         self._placed |= set(piece.placements)
-        self._skipped.update(piece.skipped)
+        skipped = Counter(piece.skipped)
         self._events["fixations"] += len(piece.fixations)
+        self._events[CUT_OFF] += skipped.pop(CUT_OFF, 0)
+        self._skipped.update(skipped)
         self._events["saccades"] += len(piece.saccades)
         self._events["blinks"] += len(piece.blinks)
         if len(piece.fixations):

@@ -53,7 +53,6 @@ than GAZE (HREF, raw) are no screen px: such samples are refused, or, where the 
 GAZE, dropped and counted.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -64,7 +63,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from gazetools.errors import FormatError
 from gazetools.readers.building import (
@@ -75,42 +73,25 @@ from gazetools.readers.building import (
     mean_of_eyes,
     times_of_stamps,
 )
-from gazetools.readers.eyelink_lines import (
-    NO_GAZE,
-    Asc,
-    Line,
-    block_of_line,
-    by_rate,
-    number,
-    read_asc,
+from gazetools.readers.eyelink_events import events_of_one_eye, labels
+from gazetools.readers.eyelink_lines import Asc, by_rate, read_asc
+from gazetools.readers.eyelink_messages import (
+    AscScreen,
+    Trials,
+    origin,
+    screen_of,
+    texts,
+    validation_of,
 )
-from gazetools.readers.eyelink_messages import AscScreen, Trials, origin, screen_of, texts
 from gazetools.readers.opening import stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.tables import BLINKS, EVENTS, FIXATIONS, SACCADES, SAMPLES
+from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES
 from gazetools.timeline import sample_spans_us
 
 _SOURCE = "vendor:eyelink-asc"
 _WORDS = "MSG|START|SAMPLES|EVENTS|PRESCALER|EFIX|SFIX|ESACC|SSACC|EBLINK|SBLINK|INPUT|BUTTON"
 _LINE = re.compile(rf"^(?:{_WORDS})[ \t]+(?:[LR][ \t]+)?(?:\d|GAZE|HREF|PUPIL|RAW)", re.MULTILINE)
 _SAMPLE = re.compile(r"\d+(\.\d)?\t *(-?\d+\.\d+|\.)\t *(-?\d+\.\d+|\.)\t")
-_VALIDATION = re.compile(
-    r"!CAL VALIDATION .*?(LEFT|RIGHT)\s+\S+\s+ERROR\s+([\d.]{1,9})\s+avg\.\s+([\d.]{1,9})\s+max"
-)
-_EVENT_FIELDS = {"EFIX": 6, "ESACC": 8, "EBLINK": 4}
-"""Fields after the keyword; a pupil, an amplitude ... may follow."""
-_EVENT_NAMES = {"EFIX": "fixations", "ESACC": "saccades", "EBLINK": "blinks"}
-_PLACES: dict[str, tuple[str, ...]] = {
-    "EFIX": ("x_px", "y_px", "pupil"),
-    "ESACC": (
-        *("start_x_px", "start_y_px", "end_x_px", "end_y_px"),
-        *("amplitude_deg", "peak_velocity_deg_s"),
-    ),
-    "EBLINK": (),
-}
-_NO_START_MS = 2.0**32 - 1
-"""What edf2asc writes where it does not know when an event began."""
-_Event = tuple[Any, ...]
 _COUNTED = {"MSG": "messages", "INPUT": "input lines", "BUTTON": "button lines"}
 
 
@@ -139,7 +120,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     told: dict[str, Any] = {
         "placements": trials.placements(screen),
         "screen_px": None if screen is None else (screen.width_px, screen.height_px),
-        "validation": _validation(asc),
+        "validation": validation_of(asc),
         "about": _about(asc),
     }
     skipped = Counter(_COUNTED[line.word] for line in asc.lines if line.word in _COUNTED)
@@ -160,16 +141,21 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     return recordings
 
 
+def _rate_hz(asc: Asc) -> float | None:
+    rates = {block.rate_hz for block in asc.blocks if block.rate_hz}
+    return rates.pop() if len(rates) == 1 else None
+
+
 def _recording(
     asc: Asc, name: str, trials: Trials, screen: AscScreen | None, skipped: Counter[str]
 ) -> Recording | None:
     rows = _rows(asc, skipped)
     samples = _samples(rows, trials, name, screen)
-    events = _events(asc, rows, screen, skipped)
+    events = events_of_one_eye(asc, rows.time_us, rows.gaze, screen, skipped)
     if not len(rows.time_us) and not len(events["EFIX"]):
         return None
     if any(len(table) for table in events.values()):
-        samples |= _labels(samples["x_px"], events)
+        samples |= labels(samples["x_px"], events)
     fixations, saccades, blinks = (
         _placed(table, samples, rows, trials).assign(
             recording=name, subject="unnamed", source=_SOURCE
@@ -233,12 +219,7 @@ def _rows(asc: Asc, skipped: Counter[str]) -> _Rows:
     return _Rows(time_us[kept], taken.block[kept], gaze)
 
 
-def _samples(
-    rows: _Rows,
-    trials: Trials,
-    name: str,
-    screen: AscScreen | None,
-) -> dict[str, Any]:
+def _samples(rows: _Rows, trials: Trials, name: str, screen: AscScreen | None) -> dict[str, Any]:
     """Columns of a SAMPLES table; a table is made when all are there, as each costs a copy."""
     count = len(rows.time_us)
     trial = trials.of_rows(rows.time_us, rows.block)
@@ -294,155 +275,6 @@ def _clock_us(begin_us: Floats, trial: Integers) -> Floats:
 # ---------------------------------------------------------------- events
 
 
-def _events(
-    asc: Asc, rows: _Rows, screen: AscScreen | None, skipped: Counter[str]
-) -> dict[str, pd.DataFrame]:
-    """EFIX, ESACC and EBLINK of one eye per block, with the rows that they cover."""
-    tables = {word: _event_table(events, word) for word, events in _stated(asc).items()}
-    chosen = _chosen_eyes(asc, rows, tables["EFIX"])
-    for word, table in tables.items():
-        what = _EVENT_NAMES[word]
-        mine = (
-            table["eye"].to_numpy() == chosen[block_of_line(asc.blocks, table["line"].to_numpy())]
-        )
-        skipped[f"{what} of the other eye"] += int((~mine).sum())
-        tables[word] = _with_rows(asc, table[mine], rows, screen, what, skipped)
-    return tables
-
-
-def _stated(asc: Asc) -> dict[str, list[_Event]]:
-    """Events of both eyes, by keyword."""
-    found: dict[str, list[_Event]] = {word: [] for word in _EVENT_FIELDS}
-    begun_ms: dict[str, float] = {}
-    ended_ms: dict[str, float] = {}
-    for line in asc.lines:
-        eye = line.text[:1]
-        if line.word == "SFIX":
-            begun_ms[eye] = _float(line.text[1:])
-        elif line.word in found:
-            event = _event(asc.path, line)
-            if line.word == "EFIX":
-                before = ended_ms.get(eye, math.nan), begun_ms.pop(eye, math.nan)
-                event = _begun_anew(event, *before)
-                ended_ms[eye] = event[3]
-            found[line.word].append(event)
-    return found
-
-
-def _begun_anew(fixation: _Event, before_ms: float, begun_ms: float) -> _Event:
-    """Begin a fixation that reaches back into the one before where its SFIX says.
-
-    Parameters
-    ----------
-    before_ms, begun_ms : float
-        End of the same eye's fixation before, and SFIX since; NaN if there is none.
-    """
-    number_, eye, start_ms, end_ms, duration_ms, *place = fixation
-    if not start_ms < before_ms < begun_ms <= end_ms:
-        return fixation
-    # what is stated is one sample longer than from start to end, and stays so
-    return (number_, eye, begun_ms, end_ms, duration_ms - (begun_ms - start_ms), *place)
-
-
-def _event(path: Path, line: Line) -> _Event:
-    words = line.text.split()
-    expected = _EVENT_FIELDS[line.word]
-    if len(words) < expected or words[0] not in ("L", "R"):
-        raise FormatError(
-            f"{path}:{line.number}: {line.word} line has {len(words) + 1} fields, expected "
-            f"{expected + 1} or more, L or R first; convert the EDF file again with the default "
-            "options of edf2asc"
-        )
-    values = [number(path, line, words, at, "a number") for at in range(1, len(words))]
-    start_ms, end_ms, duration_ms = values[:3]
-    if start_ms != _NO_START_MS and not (end_ms >= start_ms and duration_ms >= 0):
-        raise FormatError(
-            f"{path}:{line.number}: {line.word} from {words[1]} to {words[2]} lasts {words[3]}, "
-            "expected an end after the start; convert the EDF file again"
-        )
-    eye = "left" if words[0] == "L" else "right"
-    return (
-        line.number,
-        eye,
-        start_ms,
-        end_ms,
-        duration_ms,
-        *values[3 : len(_PLACES[line.word]) + 3],
-    )
-
-
-def _event_table(events: list[_Event], word: str) -> pd.DataFrame:
-    names = ["line", "eye", "start_ms", "end_ms", "duration_ms", *_PLACES[word]]
-    columns = dict.fromkeys(names, "float64") | {"line": "int64", "eye": "object"}
-    padded = [(*event, *[np.nan] * (len(names) - len(event))) for event in events]
-    table = pd.DataFrame(padded, columns=names).astype(columns)
-    return table.sort_values("start_ms", kind="stable", ignore_index=True)
-
-
-def _chosen_eyes(asc: Asc, rows: _Rows, fixations: pd.DataFrame) -> NDArray[np.object_]:
-    """Eye whose events are taken, for each block."""
-    weights = {
-        eye: (
-            int(np.count_nonzero(~np.isnan(rows.gaze.get(f"{eye}_x", np.array([np.nan]))))),
-            int((fixations["eye"] == eye).sum()),
-            eye,
-        )
-        for eye in EYES
-    }
-    first, second = sorted(EYES, key=weights.__getitem__, reverse=True)
-    return np.array(
-        [first if first in (b.eyes or EYES) else second for b in asc.blocks], dtype=object
-    )
-
-
-def _with_rows(
-    asc: Asc,
-    table: pd.DataFrame,
-    rows: _Rows,
-    screen: AscScreen | None,
-    what: str,
-    skipped: Counter[str],
-) -> pd.DataFrame:
-    block = block_of_line(asc.blocks, table["line"].to_numpy())
-    kind = np.array([b.events_in for b in asc.blocks])[block]
-    left, top = origin(screen)
-    for name in table.columns:
-        if name.endswith("_px"):
-            known = table[name].where((kind == "GAZE") & (table[name].abs() < NO_GAZE))
-            table = table.assign(**{name: known - (left if "x_px" in name else top)})
-    start_us, end_us = (np.rint(table[name] * 1000) for name in ("start_ms", "end_ms"))
-    # the times of events are whole ms, those of samples may lie between them
-    last = np.searchsorted(rows.time_us, end_us + np.where(end_us % 1000 == 0, 999, 0), "right")
-    table = table.assign(
-        block=block, first_row=np.searchsorted(rows.time_us, start_us), last_row=last - 1
-    )
-    begun = table["start_ms"] != _NO_START_MS
-    skipped[f"{what} without a beginning"] += int((~begun).sum())
-    fine = begun & (table["duration_ms"] > 0)
-    skipped[f"{what} without a duration"] += int((begun & ~fine).sum())
-    if len(rows.time_us):
-        covered = table["first_row"] <= table["last_row"]
-        skipped[f"{what} without samples"] += int((fine & ~covered).sum())
-        fine &= covered
-    if "x_px" in table:
-        placed = table[["x_px", "y_px"]].notna().all(axis=1)
-        skipped[f"{what} without a position"] += int((fine & ~placed).sum())
-        fine &= placed
-    return table[fine].reset_index(drop=True)
-
-
-def _labels(x_px: Floats, events: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    """Name the event of each sample; a blink lies within a saccade and goes before it."""
-    code = np.where(np.isnan(x_px), EVENTS.index("missing"), EVENTS.index("unclassified"))
-    index = np.zeros(len(x_px), np.int64)
-    for word, name in (("EFIX", "fixation"), ("ESACC", "saccade"), ("EBLINK", "missing")):
-        spans = events[word][["first_row", "last_row"]].to_numpy()
-        for number_, (first, last) in enumerate(spans.tolist(), start=1):
-            code[first : last + 1] = EVENTS.index(name)
-            index[first : last + 1] = 0 if name == "missing" else number_
-    return {"vendor_event": texts(EVENTS, code), "vendor_event_index": index}
-
-
 def _placed(
     table: pd.DataFrame, samples: Mapping[str, Any], rows: _Rows, trials: Trials
 ) -> pd.DataFrame:
@@ -463,41 +295,7 @@ def _placed(
     return table.drop(columns=["line", "block", "start_ms", "end_ms"])
 
 
-# ---------------------------------------------------------------- what else it says
-
-
-def _rate_hz(asc: Asc) -> float | None:
-    rates = {block.rate_hz for block in asc.blocks if block.rate_hz}
-    return rates.pop() if len(rates) == 1 else None
-
-
-def _validation(asc: Asc) -> dict[str, float]:
-    """Mean of the validations that were the last before something was recorded."""
-    latest: dict[str, tuple[float, float]] = {}
-    used: dict[str, dict[int, tuple[float, float]]] = {}
-    lines: dict[str, int] = {}
-    for line in asc.lines:
-        if line.word == "START":
-            for eye, errors in latest.items():
-                used.setdefault(eye, {})[lines[eye]] = errors
-        told = _VALIDATION.search(line.text) if line.word == "MSG" else None
-        if told:
-            eye = told[1].lower()
-            lines[eye] = line.number
-            latest[eye] = (_float(told[2]), _float(told[3]))
-    out = {}
-    for eye, all_errors in used.items():
-        mean = np.mean(list(all_errors.values()), axis=0)
-        out[f"{eye}_accuracy_deg"], out[f"{eye}_worst_deg"] = float(mean[0]), float(mean[1])
-    means = [out[f"{eye}_accuracy_deg"] for eye in used]
-    return out | ({"accuracy_deg": float(np.mean(means))} if means else {})
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+# ---------------------------------------------------------------- for people
 
 
 def _about(asc: Asc) -> dict[str, str | tuple[str, ...]]:
@@ -534,4 +332,5 @@ READER = Reader(
     read=read,
     yields=("samples", "fixations", "saccades", "blinks"),
     has_messages=True,
+    profile="eyelink",
 )

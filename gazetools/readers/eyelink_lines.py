@@ -248,6 +248,14 @@ def number(path: Path, line: Line, words: Sequence[str], at: int, expected: str)
     return value
 
 
+def number_or_nan(text: str) -> float:
+    """Return a text as a number, NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def _block_of_sample(blocks: list[Block], lines: Integers) -> Integers:
     """Block of each sample line (n,), from 0; -1: none."""
     last = np.array([block.last_line for block in blocks])

@@ -1,4 +1,4 @@
-"""What the messages of an EyeLink ASC file say: the screen, trials, stimuli and where they lay."""
+"""What the messages of an EyeLink ASC file say: trials, stimuli, the screen, validations."""
 
 import re
 from bisect import bisect_right
@@ -11,7 +11,7 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers.building import Floats, Integers
-from gazetools.readers.eyelink_lines import Asc, number
+from gazetools.readers.eyelink_lines import Asc, number, number_or_nan
 from gazetools.readers.trial_marks import trial_rule
 
 STIMULUS_NAMES = ("image", "image_name", "stimulus", "picture", "media")
@@ -19,6 +19,9 @@ STIMULUS_NAMES = ("image", "image_name", "stimulus", "picture", "media")
 _LONGEST_PX = 100_000
 _COORDINATE = re.compile(r"-?\d{1,6}(\.\d{0,6})?")
 _OFFSET = re.compile(r"(-?\d{1,6}) (?=\S)")
+_VALIDATION = re.compile(
+    r"!CAL VALIDATION .*?(LEFT|RIGHT)\s+\S+\s+ERROR\s+([\d.]{1,9})\s+avg\.\s+([\d.]{1,9})\s+max"
+)
 _IMGLOAD = re.compile(r"!V IMGLOAD (FILL|TOP_LEFT|CENTER)\s+(.+?)((?:\s+-?\d+(?:\.\d+)?){0,4})\s*$")
 
 
@@ -240,3 +243,25 @@ def _screen_of(words: Sequence[str]) -> AscScreen | None:
     if not (1 <= width <= _LONGEST_PX and 1 <= height <= _LONGEST_PX):
         return None
     return AscScreen(left, top, width, height)
+
+
+def validation_of(asc: Asc) -> dict[str, float]:
+    """Return the mean of the validations that were the last before something was recorded."""
+    latest: dict[str, tuple[float, float]] = {}
+    used: dict[str, dict[int, tuple[float, float]]] = {}
+    lines: dict[str, int] = {}
+    for line in asc.lines:
+        if line.word == "START":
+            for eye, errors in latest.items():
+                used.setdefault(eye, {})[lines[eye]] = errors
+        told = _VALIDATION.search(line.text) if line.word == "MSG" else None
+        if told:
+            eye = told[1].lower()
+            lines[eye] = line.number
+            latest[eye] = (number_or_nan(told[2]), number_or_nan(told[3]))
+    out = {}
+    for eye, all_errors in used.items():
+        mean = np.mean(list(all_errors.values()), axis=0)
+        out[f"{eye}_accuracy_deg"], out[f"{eye}_worst_deg"] = float(mean[0]), float(mean[1])
+    means = [out[f"{eye}_accuracy_deg"] for eye in used]
+    return out | ({"accuracy_deg": float(np.mean(means))} if means else {})

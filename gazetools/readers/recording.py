@@ -54,7 +54,7 @@ class Recording:
     about : mapping of str to (str or tuple of str)
         For people: software, filter, time unit, encoding, columns used and ignored ...
     skipped : mapping of str to int
-        Rows that are no gaze, by what they are.
+        Rows that are no gaze, and events that are left out or cut off, by what they are.
     is_over : bool
         No further piece is expected, so that what is held of the recording can be let go.
     """

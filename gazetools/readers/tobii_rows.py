@@ -1,7 +1,7 @@
 """What the readers of Tobii's tables of samples have in common."""
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 
 from gazetools.geometry import Placement
 from gazetools.readers.building import Floats, Integers
-from gazetools.readers.delimited import plain_name
+from gazetools.readers.delimited import Layout, Table, iter_columns, plain_name
 from gazetools.readers.opening import stem_of
 from gazetools.tables import SAMPLES
 from gazetools.trials import TrialClock
@@ -29,6 +29,24 @@ def is_of_glasses(header: Iterable[str]) -> bool:
     return any(
         name.startswith(_GLASSES_ONLY) or "hucs" in name or "mappedgaze" in name for name in plain
     )
+
+
+def names_any(columns: Collection[str], first: Table, layout: Layout) -> bool:
+    """Whether any of some columns of texts holds one, anywhere in an export.
+
+    Parameters
+    ----------
+    columns : collection of str
+        Canonical names.
+    first : Table
+        The first block of the export; most often it tells.
+    layout : Layout
+    """
+    texts = {name: first.columns[name] for name in columns if name in first.columns}
+    if not texts or first.frame[list(texts)].notna().any(axis=None):
+        return bool(texts)
+    later = iter_columns(first.path, layout, texts, {})
+    return any(table.frame.notna().any(axis=None) for table in later)
 
 
 class Names:

@@ -84,6 +84,7 @@ from gazetools.readers.recording import About, Head, Reader, ReadOptions, Record
 from gazetools.readers.tobii_rows import (
     Names,
     first_known,
+    names_any,
     placed,
     placements,
     screen_size,
@@ -190,7 +191,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Recording]:
         if export is None:
             export = _Export(
                 header,
-                has_stimuli=_has_stimuli(table, Layout(separator)),
+                has_stimuli=names_any(_STIMULI, table, Layout(separator)),
                 is_on_media=_is_on_media(set(numbers)),
             )
         for piece in export.add(table):
@@ -213,15 +214,6 @@ def _fixations_only(recording: Recording) -> Recording:
     """Leave out samples that hold no gaze."""
     fixations = recording.fixations.drop(columns=["first_row", "last_row"])
     return replace(recording, samples=SAMPLES.empty(), fixations=fixations)
-
-
-def _has_stimuli(first: Table, layout: Layout) -> bool:
-    """Whether a stimulus is named anywhere in an export, of which the first block is given."""
-    texts = {name: first.columns[name] for name in _STIMULI if name in first.columns}
-    if not texts or first.frame[list(texts)].notna().any(axis=None):
-        return bool(texts)
-    later = iter_columns(first.path, layout, texts, {})
-    return any(table.frame.notna().any(axis=None) for table in later)
 
 
 # ---------------------------------------------------------------- rows as they come in

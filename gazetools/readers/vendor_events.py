@@ -8,6 +8,8 @@ from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
 from gazetools.timeline import sample_interval_us, sample_spans_us
 from gazetools.trials import trial_begin_us
 
+CUT_OFF = "fixations cut off by the export"
+"""Among what a reader counts: fixations that begin before its samples, or end behind them."""
 _SLACK_SAMPLES = 1.5
 """By which a vendor's duration may differ from that of a fixation's samples."""
 _PLACED = ("recording", "subject", "trial", "stimulus", "onset_ms", "duration_ms", "source")
@@ -124,7 +126,7 @@ def fixations_of_labels(
         )
     )
     if is_cut.any():
-        skipped["fixations cut off by the export"] = int(is_cut.sum())
+        skipped[CUT_OFF] = int(is_cut.sum())
     return finish_fixations(events.drop(columns="begin_us")), skipped
 
 
