@@ -36,7 +36,8 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         help="Settings of the detector: tobii-prolab, tobii-prolab-attention, tobii-studio, "
-        "olsen2012, eyelink, idt, engbert-kliegl, or a TOML file. auto: closest to the vendor's.",
+        "eyelink, pupil-core, olsen2012, idt, engbert-kliegl, or a TOML file. auto: closest to the "
+        "vendor's.",
     ),
     click.option(
         "--set",

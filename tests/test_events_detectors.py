@@ -16,6 +16,7 @@ from gazetools.events import (
     PROFILES,
     EngbertKliegl,
     SaccadeParser,
+    Spread,
     assume_eyes,
     detect,
     fixations,
@@ -196,6 +197,54 @@ def test_a_short_rest_within_a_saccade_belongs_to_it():
     assert labels(gone, joined)[436:455] == "U" * 19
 
 
+# ---------------------------------------------------------------- spread
+
+
+def test_a_long_look_is_several_fixations():
+    samples = recording(steps((0, 50), (None, 3), (0, 6), (5, 30), (5.8, 30)), interval_us=10_000)
+    found = fixations(samples, detect(samples, Spread()))
+    # 220 ms from the first sample to the last are 23 samples; a missing sample is passed over;
+    # of a look that ends sooner, the last sample is left out
+    assert found[["first_row", "last_row"]].to_numpy().tolist() == [
+        [0, 22],
+        [23, 45],
+        [46, 57],
+        [59, 81],
+        [82, 104],
+        [105, 118],
+    ]
+
+
+def test_its_spread_is_the_largest_angle_between_any_two():
+    angles = np.concatenate([np.linspace(0, 1.4, 15), np.linspace(0, 4, 15)])
+    samples = recording(angles, interval_us=10_000, noise_deg=0)
+    found = fixations(samples, detect(samples, Spread(min_fixation_ms=100.0)))
+    assert found[["first_row", "last_row"]].to_numpy().tolist() == [
+        [0, 19]
+    ]  # 1.43 deg are left out
+    narrow = Spread(min_fixation_ms=100.0, max_spread_deg=0.9)
+    assert labels(samples, narrow)[:10] == "U" * 10
+
+
+def test_a_fixation_cannot_last_less_than_it_must():
+    with pytest.raises(ConfigError, match=r"at least min_fixation_ms, 80\.0"):
+        Spread(max_fixation_ms=50.0)
+
+
+@pytest.mark.real
+def test_pupil_players_fixations_are_reproduced(data_folder):
+    (recorded,) = read(data_folder / "exports" / "pupil" / "core_rec10_gaze_positions.csv")
+    found = fixations(recorded.samples, detect(recorded.samples, PROFILES["pupil-core"]))
+    spans, told = (
+        table[["first_row", "last_row"]].to_numpy().tolist()
+        for table in (found, recorded.fixations)
+    )
+    assert len(told) == len(spans) == 36
+    # the last one goes on behind the end of the exported gaze
+    assert spans[:-1] == told[:-1]
+    assert spans[-1][0] == told[-1][0]
+
+
 @pytest.mark.real
 @pytest.mark.parametrize("name", ["bino1000", "mono500", "mono2000"])
 def test_the_parser_finds_what_eyelink_found(name, data_folder):
@@ -226,9 +275,10 @@ def on_screen(samples):
 def test_average_gaze_and_a_screen_are_enough():
     samples = on_screen(recording(steps((0, 30), (5, 40), (None, 4), (-5, 25))))
     assert not knows_eyes(samples)
-    for params in PROFILES.values():
+    for name, params in PROFILES.items():
         found = detect(assume_eyes(samples, SCREEN), params)
-        assert found.index[found.label == FIXATION].max() == 3
+        # Pupil Core's detector parts the longest
+        assert found.index[found.label == FIXATION].max() == (4 if name == "pupil-core" else 3)
         assert (found.label[70:74] == MISSING).all() or params in (
             PROFILES["olsen2012"],
             PROFILES["tobii-studio"],

@@ -19,6 +19,7 @@ from gazetools.kernels import (
     runs,
     screen_velocity,
     smoothing,
+    spread,
     velocity,
 )
 
@@ -514,4 +515,52 @@ def check_label_pixels(gaze, window, shift, threshold):
     x, y = np.ascontiguousarray(gaze.T)
     arguments = (x, y, time, 0.5, (3.0, 2.0), 60.0, window, shift, threshold)
     for found in both_ways(screen_velocity.label_pixels, *arguments):
+        np.testing.assert_array_equal(found, expected)
+
+
+# ---------------------------------------------------------------- spread
+
+
+def narrow_windows_slowly(direction, time_us, limit_deg, min_us, max_us):
+    """Whichever windows the search would try, from all of their angles."""
+    cosines = direction @ direction.T
+
+    def fits(first, stop):
+        return cosines[first:stop, first:stop].min() >= np.cos(np.radians(limit_deg))
+
+    found, first = [], 0
+    while first < len(time_us):
+        lasts = time_us - time_us[first]
+        ends = np.flatnonzero((lasts >= min_us) & (np.arange(len(lasts)) >= first))
+        if not len(ends):
+            break
+        stop = ends[0] + 1
+        if lasts[ends[0]] > max_us or not fits(first, stop):
+            first += 1
+            continue
+        longest = int(np.flatnonzero(lasts <= max_us)[-1]) + 1
+        if not fits(first, longest):
+            low, high = stop, longest
+            while low < high - 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if fits(first, middle + 1) else (low, middle)
+            longest = low
+        found.append((first, longest - 1))
+        first = longest
+    return np.array(found, np.int64).reshape(-1, 2)
+
+
+@few
+@given(
+    st.lists(st.tuples(st.floats(-2, 2), st.integers(1, 60)), max_size=60),
+    st.sampled_from([0.5, 1.5]),
+)
+def test_narrow_windows(parts, limit_deg):
+    x_deg = np.array([x for x, _ in parts])
+    time_us = np.cumsum([step * 1000.0 for _, step in parts])
+    angle = np.radians(x_deg)
+    direction = np.column_stack([np.sin(angle), np.zeros(len(angle)), -np.cos(angle)])
+    expected = narrow_windows_slowly(direction, time_us, limit_deg, 80_000, 220_000)
+    least = float(np.cos(np.radians(limit_deg)))
+    for found in both_ways(spread.narrow_windows, direction, time_us, least, 80_000.0, 220_000.0):
         np.testing.assert_array_equal(found, expected)

@@ -20,6 +20,7 @@ from gazetools.events.profiles import PROFILES, AnyDetector, parse_settings, pro
 from gazetools.events.saccade_parser import SaccadeParser, detect_saccade_parser
 from gazetools.events.saccades import measure_saccades
 from gazetools.events.signals import Found, idt_xy, ivt_px
+from gazetools.events.spread import Spread, detect_spread
 from gazetools.kernels.labels import number_events
 from gazetools.kernels.measures import means_of_events
 from gazetools.tables import EVENTS
@@ -35,6 +36,7 @@ __all__ = [
     "Events",
     "Found",
     "SaccadeParser",
+    "Spread",
     "assume_eyes",
     "blinks",
     "detect",
@@ -54,6 +56,7 @@ _DETECT: dict[type, Callable[..., NDArray[np.int8]]] = {
     IDT: detect_idt,
     EngbertKliegl: detect_engbert_kliegl,
     SaccadeParser: detect_saccade_parser,
+    Spread: detect_spread,
 }
 
 

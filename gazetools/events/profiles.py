@@ -18,6 +18,7 @@ from gazetools.events.engbert_kliegl import EngbertKliegl
 from gazetools.events.idt import IDT
 from gazetools.events.ivt import IVT
 from gazetools.events.saccade_parser import SaccadeParser
+from gazetools.events.spread import Spread
 
 _PROLAB = IVT(
     gap_fill_ms=None,
@@ -30,7 +31,7 @@ _PROLAB = IVT(
     discard_swallowed=True,
 )
 
-AnyDetector = IVT | IDT | EngbertKliegl | SaccadeParser
+AnyDetector = IVT | IDT | EngbertKliegl | SaccadeParser | Spread
 
 PROFILES: dict[str, AnyDetector] = {
     "tobii-prolab": _PROLAB,
@@ -41,9 +42,11 @@ PROFILES: dict[str, AnyDetector] = {
     "idt": IDT(),
     "engbert-kliegl": EngbertKliegl(),
     "eyelink": SaccadeParser(),
+    "pupil-core": Spread(),
 }
 """Pro Lab's presets "Tobii I-VT (Fixation)" and "(Attention)", Studio's "I-VT filter", the white
-paper; the defaults of the other detectors, of which EyeLink's is nearly that of its tracker."""
+paper; the defaults of the other detectors, which for EyeLink and Pupil Core are those of the
+tracker's software."""
 
 
 def profile(name: str | Path, **overrides: Any) -> AnyDetector:

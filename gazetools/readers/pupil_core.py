@@ -14,6 +14,7 @@ here                            in the export
 ==============================  ==============================================================
 SAMPLES                         gaze_positions.csv: gaze_timestamp (s; older: timestamp),
                                 norm_pos_x, norm_pos_y (origin **bottom left**, turned over)
+``left_dir_x`` ... ``right_...``  gaze_point_3d_x ... z, as seen from the scene camera
 FIXATIONS                       fixations.csv: start_timestamp (s), duration (**ms**),
                                 norm_pos_x, norm_pos_y
 BLINKS                          blinks.csv: start_timestamp (s), duration (**s**)
@@ -29,8 +30,9 @@ camera and becomes the mean of those that are on it.
 A fixation lasts from its first sample to its last. Gaze of a confidence below 0.6 and gaze off
 the surface is missing (NaN), and counted. Samples are sorted by time; those that repeat one are
 dropped and counted. So is, where base_data says that each row is mapped from one eye, now this,
-now the other, the gaze of the eye with the lower mean confidence. Per-eye directions and pupils are
-left out. Without gaze_positions.csv the trial begins with the first event.
+now the other, the gaze of the eye with the lower mean confidence. The direction of both eyes is
+that of the point they look at; per-eye directions and pupils are left out. Without
+gaze_positions.csv the trial begins with the first event.
 """
 
 import re
@@ -43,7 +45,14 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import FormatError
-from gazetools.readers.building import about, add_counts, in_time_order, read_json, samples_table
+from gazetools.readers.building import (
+    EYES,
+    about,
+    add_counts,
+    in_time_order,
+    read_json,
+    samples_table,
+)
 from gazetools.readers.delimited import Table, column_names
 from gazetools.readers.opening import read_head
 from gazetools.readers.pupil_files import (
@@ -76,6 +85,7 @@ _NUMBERS = {
     "confidence": ("confidence",),
     "x": ("normposx", "xnorm"),
     "y": ("normposy", "ynorm"),
+    **{f"{axis}_mm": (f"gazepoint3d{axis}",) for axis in "xyz"},
     "start_s": ("starttimestamp",),
     "duration": ("duration",),
 }
@@ -265,6 +275,7 @@ class _Parts:
                 "tracker_time_us": (rows["time_s"] * 1e6).round().astype("int64"),
                 "x_px": rows["x"].where(seen),
                 "y_px": 1 - rows["y"].where(seen),
+                **_directions(rows.where(seen)),
             }
         )
         rows, repeated = in_time_order(rows)
@@ -324,6 +335,21 @@ def _of_other_eye(rows: pd.DataFrame) -> pd.Series:
     if eye.nunique() < 2 or eye.value_counts(normalize=True).min() <= _BOTH_EYES:
         return none
     return eye != rows["confidence"].groupby(eye).mean().fillna(0).idxmax()
+
+
+def _directions(rows: pd.DataFrame) -> dict[str, pd.Series]:
+    """Directions of gaze, if it was mapped in 3d; the scene camera looks along z."""
+    names = [f"{axis}_mm" for axis in "xyz"]
+    if not set(names) <= set(rows) or rows[names].isna().all(axis=None):
+        return {}
+    point = rows[names].to_numpy(np.float64) * (1, 1, -1)
+    length = np.linalg.norm(point, axis=1, keepdims=True)
+    direction = point / np.where(length > 0, length, np.nan)
+    return {
+        f"{eye}_dir_{axis}": pd.Series(values, rows.index)
+        for eye in EYES
+        for axis, values in zip("xyz", direction.T, strict=True)
+    }
 
 
 def _is_off(rows: pd.DataFrame) -> pd.Series:
