@@ -29,7 +29,7 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         help="Whose fixations: ours (by I-VT, or --profile), or the vendor's. auto: ours where it "
-        "can be.",
+        "finds the vendor's, or there are none.",
     ),
     click.option(
         "--profile",

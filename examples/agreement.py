@@ -10,8 +10,8 @@ and the row says so. Beside it stands pymovements' I-VT (30 deg/s, 60 ms)
 on the same gaze, where pymovements is installed.
 
 within 1: vendor fixations whose first and last sample ours meets to one sample; exact: to none.
-A detector of another kind than the vendor's cannot meet its borders: Gazepoint and Pupil Core look
-at dispersion; how EyeLink's parser filters gaze and ends saccades is not published.
+A detector of another kind than the vendor's cannot meet its borders: Gazepoint's looks at
+dispersion; how EyeLink's parser filters gaze and ends saccades is not published.
 """
 
 import argparse
@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import GazeToolsError
+from gazetools.events import knows_eyes
 from gazetools.geometry import Screen
 from gazetools.ingestion import IngestSpec, ingest
 from gazetools.readers import Recording, read
@@ -159,7 +160,10 @@ def agreements(path: Path, name: str, *, with_pymovements: bool) -> Iterator[Agr
     if not labelled:
         return
     screen = screen_of(labelled[0])
-    spec = IngestSpec(events="ivt", screen=screen)
+    # gaze in space needs no geometry, only the size of its camera's picture
+    in_space = "left_dir_x" in labelled[0].samples and not knows_eyes(labelled[0].samples)
+    size = {"screen_px": (screen.width_px, screen.height_px)} if in_space else {"screen": screen}
+    spec = IngestSpec(events="ivt", **size)
     ingested = ingest([path], spec, keep=["samples"])
     table = ingested.samples[ingested.samples["vendor_event"].notna()].reset_index(drop=True)
     source = next(iter(ingested.summary.source), PROFILE_OF_OTHERS)

@@ -142,6 +142,32 @@ def test_the_vendors_own(export):
     assert set(found.samples["event"]) <= set(EVENTS)
 
 
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({}, "vendor"),
+        ({"events": "ivt"}, "eyelink"),
+        ({"profile": "olsen2012"}, "olsen2012"),
+        ({"settings": {"min_motion_deg": 0.2}}, "eyelink, changed"),
+    ],
+)
+def test_auto_takes_the_vendors_where_ours_may_be_others(changes, source, tmp_path):
+    spec = IngestSpec(screen=Screen(1024, 768, 376, 301, 600), **changes)
+    found = ingest([EXAMPLES["eyelink-asc"](tmp_path)], spec)
+    assert [name.split(" (")[0] for name in found.summary.source] == [source]
+    assert found.summary.samples_compared > 100  # ours are compared all the same
+
+
+def test_auto_takes_ours_where_the_vendor_lists_none(tmp_path):
+    text = EXAMPLES["eyelink-asc"](tmp_path).read_text()
+    events = ("SFIX", "EFIX", "SSACC", "ESACC", "SBLINK", "EBLINK")
+    kept = [line for line in text.splitlines(keepends=True) if not line.startswith(events)]
+    (tmp_path / "bare.asc").write_text("".join(kept))
+    spec = IngestSpec(screen=Screen(1024, 768, 376, 301, 600))
+    found = ingest([tmp_path / "bare.asc"], spec)
+    assert [name.split(" (")[0] for name in found.summary.source] == ["eyelink"]
+
+
 def test_auto_takes_ready_made_fixations(tmp_path):
     found = ingest([gazemedseg().write(tmp_path / "g.csv")], keep=["samples"])
     assert found.samples.empty

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from exports import assert_same
+from exports import Sheet, assert_same
 from exports.pupil import (
     core_fixations,
     core_folder,
@@ -11,6 +11,7 @@ from exports.pupil import (
 )
 
 from gazetools.errors import FormatError
+from gazetools.ingestion import IngestSpec, ingest
 from gazetools.readers import read
 
 
@@ -71,6 +72,31 @@ def test_unsure_gaze_is_missing(tmp_path):
     recording = one(core_folder(tmp_path))
     assert recording.samples["x_px"].isna().tolist() == [80 <= i < 84 for i in range(120)]
     assert recording.skipped == {"samples of low confidence (kept, without gaze)": 4}
+
+
+def in_3d(rows):
+    """Add points that gaze meets, 800 mm in front of a camera that sees 60 degrees across."""
+    header, *rows = rows
+    yield [*header, *(f"gaze_point_3d_{axis}" for axis in "xyz")]
+    for row in rows:
+        x, y = (float(cell) - 0.5 for cell in row[3:5])
+        yield [*row, f"{924 * x:.4f}", f"{-924 * y:.4f}", "800.0"]
+
+
+def test_gaze_in_3d_gives_directions_and_fixations_without_a_screen(tmp_path):
+    path = Sheet([*in_3d(core_gaze().rows)], ",").write(tmp_path / "gaze_positions.csv")
+    samples = one(path).samples
+    for eye in ("left", "right"):
+        direction = samples[[f"{eye}_dir_{axis}" for axis in "xyz"]].to_numpy()
+        np.testing.assert_allclose(np.linalg.norm(direction[:80], axis=1), 1)
+        assert np.isnan(direction[80:84]).all(), "of low confidence"
+        assert (direction[0] < 0).all(), "left of, above and towards what the camera sees"
+        assert (direction[-1, :2] > 0).all()
+    found = ingest([path], IngestSpec())
+    assert set(found.summary.source) == {"pupil-core"}
+    # two looks of 250 and 300 ms, of which none may last longer than 220
+    assert found.fixations["duration_ms"].between(80, 226).all()
+    np.testing.assert_allclose(found.fixations["x_im"].iloc[[0, -1]], [0.301, 0.701], atol=0.002)
 
 
 def test_times_are_sorted_and_repeats_dropped(tmp_path):

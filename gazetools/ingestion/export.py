@@ -65,7 +65,8 @@ def read_export(
         sha256 = hashing.submit(file_sha256, path)
         wants_samples = sink is not None or "samples" in keep
         # other detectors, and blinks, may look at columns that I-VT does not need
-        only_ivt = "blinks" not in keep and isinstance(spec.detector("olsen2012"), IVT)
+        is_ivt = spec.profile == "auto" or isinstance(spec.detector(spec.profile), IVT)
+        only_ivt = "blinks" not in keep and is_ivt
         options = replace(spec.reading, for_events=only_ivt and not wants_samples)
         locate = Locator(spec.placement, spec.display_px(), spec.stimuli, spec.images)
         hiding = Hiding(spec.deidentify_key) if spec.deidentify_key is not None else None

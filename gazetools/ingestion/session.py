@@ -51,7 +51,10 @@ class Session:
         self._least_ms = getattr(params, "min_fixation_ms", _VENDOR_MIN_PART_MS)
         self.screen = screen_of(first, spec.screen)
         self._detection = Detection(params, spec.blink, self.screen, first.path, wanted)
-        self._by_vendor = spec.events == "vendor"
+        # a detector that was asked for is taken
+        is_free = spec.events == "auto" and spec.profile == "auto" and not spec.settings
+        self._prefers_vendor = is_free and first.prefers_vendor
+        self._by_vendor = spec.events == "vendor" or self._prefers_vendor
         self._cannot_detect: GeometryError | None = None
         self._fixations: list[pd.DataFrame] = []
         self._saccades: list[pd.DataFrame] = []
@@ -115,6 +118,7 @@ class Session:
         yield from self._rest()
         if self._by_vendor:
             unasked = self._cannot_detect is not None and self._spec.events != "vendor"
+            unasked &= not self._prefers_vendor
             why = ", as ours needs --screen with mm" if unasked else ""
             self._summary.source[f"vendor{why}"] += self._vendors
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gazetools.errors import ConfigError
-from gazetools.events import AnyDetector, BlinkSpec, profile
+from gazetools.events import PROFILES, AnyDetector, BlinkSpec, profile
 from gazetools.geometry import Screen
 from gazetools.readers import ReadOptions
 
@@ -66,7 +66,18 @@ class IngestSpec:
     def __post_init__(self) -> None:
         if self.events not in EVENT_SOURCES:
             raise ConfigError(f"events is {self.events!r}; expected {', '.join(EVENT_SOURCES)}")
-        self.detector("olsen2012")  # says what is wrong before anything is read
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        """Say what is wrong before anything is read; any format's detector may have a setting."""
+        refusals = []
+        for name in PROFILES:
+            try:
+                self.detector(name)
+            except ConfigError as error:
+                refusals.append(error)
+        if len(refusals) == len(PROFILES):
+            raise refusals[0]
 
     def detector(self, closest: str) -> AnyDetector:
         """Return the settings of our detector, given those closest to the vendor's."""

@@ -152,7 +152,11 @@ def pieces(path: Path, options: ReadOptions | None = None) -> Iterator[Recording
             "leave out --trial-from"
         )
     for piece in reader.read(path, options):
-        yield piece if piece.profile else replace(piece, profile=reader.profile)
+        yield replace(
+            piece,
+            profile=piece.profile or reader.profile,
+            prefers_vendor=not reader.is_reproduced and len(piece.fixations) > 0,
+        )
 
 
 def read(path: Path, options: ReadOptions | None = None) -> list[Recording]:

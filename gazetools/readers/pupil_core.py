@@ -387,4 +387,5 @@ READER = Reader(
     refusal=refusal,
     read=read,
     yields=("samples", "fixations", "blinks"),
+    profile="pupil-core",
 )

@@ -47,6 +47,8 @@ class Recording:
     profile : str
         Settings of our detector that stand closest to the vendor's, a key of events.PROFILES;
         if the reader does not say, it is the one of the format.
+    prefers_vendor : bool
+        It holds the vendor's own fixations, and ours are not known to be the same.
     fixed_rate_hz : float or None
         Rate that the export states.
     validation : mapping of str to float
@@ -72,6 +74,7 @@ class Recording:
     screen: Screen | None = None
     normalised: bool = False
     profile: str = ""
+    prefers_vendor: bool = False
     fixed_rate_hz: float | None = None
     validation: Mapping[str, float] = field(default_factory=dict)
     about: About = field(default_factory=dict)
@@ -165,6 +168,8 @@ class Reader:
     profile : str
         Settings of our detector that stand closest to the vendor's, a key of
         events.PROFILES.
+    is_reproduced : bool
+        Whether our detector, so set, finds the vendor's own fixations.
     yields : tuple of str
         Tables of a recording that it can fill: samples, fixations, saccades, blinks.
     has_messages : bool
@@ -177,5 +182,6 @@ class Reader:
     refusal: Callable[[Head], str]
     read: Callable[[Path, ReadOptions], Iterable[Recording]]
     profile: str = "olsen2012"
+    is_reproduced: bool = False
     has_messages: bool = False
     yields: tuple[str, ...] = ("samples", "fixations")

@@ -434,4 +434,5 @@ READER = Reader(
     refusal=refusal,
     read=read,
     profile="tobii-prolab",
+    is_reproduced=True,
 )

@@ -358,4 +358,5 @@ READER = Reader(
     refusal=refusal,
     read=read,
     profile="tobii-prolab",
+    is_reproduced=True,
 )

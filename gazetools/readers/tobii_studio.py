@@ -528,4 +528,5 @@ READER = Reader(
     refusal=refusal,
     read=read,
     profile="tobii-studio",
+    is_reproduced=True,
 )
