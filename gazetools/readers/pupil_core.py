@@ -14,7 +14,7 @@ here                            in the export
 ==============================  ==============================================================
 SAMPLES                         gaze_positions.csv: gaze_timestamp (s; older: timestamp),
                                 norm_pos_x, norm_pos_y (origin **bottom left**, turned over)
-``left_dir_x`` ... ``right_...``  gaze_point_3d_x ... z, as seen from the scene camera
+``left_dir_x`` ...              gaze_point_3d_x ... z, as seen from the scene camera; both eyes
 FIXATIONS                       fixations.csv: start_timestamp (s), duration (**ms**),
                                 norm_pos_x, norm_pos_y
 BLINKS                          blinks.csv: start_timestamp (s), duration (**s**)
