@@ -518,6 +518,16 @@ def check_label_pixels(gaze, window, shift, threshold):
         np.testing.assert_array_equal(found, expected)
 
 
+@few
+@given(signals(1), st.integers(1, 9))
+def test_trailing_mean(signal, window):
+    values = signal[:, 0].copy()
+    known = np.nan_to_num(values)
+    expected = [known[max(0, i - window) : i].mean() if i else 0 for i in range(len(values))]
+    for found in both_ways(smoothing.trailing_mean, values, window):
+        np.testing.assert_allclose(found, expected)
+
+
 # ---------------------------------------------------------------- spread
 
 

@@ -1,15 +1,18 @@
 """Saccades by velocity or acceleration, fixations between them: as EyeLink's parser does it.
 
 SR Research, "EyeLink 1000 User Manual", on the on-line parser: the eye is in a saccade while it
-is faster than a threshold or gains or loses speed faster than another, if it moves far enough;
-it rests when it has been slow for some time. The defaults are those of the tracker's cognitive
-configuration: 30 degrees per second, 8000 degrees per second squared, 0.15 degrees, 20 ms.
+is faster than a threshold or gains speed faster than another, if it moves far enough. The first
+threshold is raised by the average velocity of the last 40 ms, up to 60 degrees per second more,
+so that a saccade is told from the pursuit it starts from; and thus ends while the eye still is
+fast. It rests when it has been slow for some time. The defaults are those of the tracker's
+cognitive configuration, 30 degrees per second, 8000 degrees per second squared and 20 ms, but for
+the least motion: it counts 0.15 degrees of gaze that it filtered before, in a way that is not
+published. Here it is 0.3 of gaze as exported; velocity is taken over 10 ms, as the peak velocities
+in its files are, and acceleration from velocities 8 ms apart.
 
-How the parser filters gaze before, and by what rule a saccade's end is told from the swing that
-follows it, is not published; it tracks pursuit, too, and sees pupils close. Here, fitted to four
-of its files: velocity is taken over 10 ms, as its peak velocities are, and acceleration from
-velocities 8 ms apart. All of their saccades are found, and no others; most begin within 1 ms of
-EyeLink's and end some ms later.
+Of the 787 fixations of a published pair of reports, 753 are met within a sample at both ends. In
+four ASC files all 41 are found; their saccades end later, as if slowing down counted as well
+as gaining speed, and that is a setting.
 """
 
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gazetools.events.detector import (
     FIXATION,
@@ -33,8 +37,11 @@ from gazetools.events.detector import (
 from gazetools.events.ivt import IVT, Gaze, cyclopean_gaze
 from gazetools.kernels.measures import farthest_of_events
 from gazetools.kernels.runs import stretches
+from gazetools.kernels.smoothing import trailing_mean
 from gazetools.kernels.velocity import angular_velocity
 from gazetools.timeline import Timeline
+
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,16 @@ class SaccadeParser(Settings):
         Faster is a saccade.
     velocity_window_ms : float
         Half of it to either side, and at least one sample.
+    pursuit_max_deg_s : float
+        Most that the threshold is raised by, the mean speed of the time just before; 0: never.
+    pursuit_window_ms : float
+        How long that time is.
     acceleration_threshold_deg_s2 : float or None
-        So is a faster change of speed, up or down; None: speed alone counts.
+        Gaining speed faster is a saccade, too; None: speed alone counts.
     acceleration_window_ms : float
         Half of it to either side, and at least one sample.
+    slowing_counts : bool
+        Whether losing speed faster is a saccade as well.
     min_motion_deg : float
         A saccade that nowhere gets as far from where it begins belongs to the fixation.
     min_fixation_ms : float
@@ -64,16 +77,19 @@ class SaccadeParser(Settings):
 
     velocity_threshold_deg_s: float = 30.0
     velocity_window_ms: float = 10.0
+    pursuit_max_deg_s: float = 60.0
+    pursuit_window_ms: float = 40.0
     acceleration_threshold_deg_s2: float | None = 8000.0
     acceleration_window_ms: float = 8.0
-    min_motion_deg: float = 0.15
+    slowing_counts: bool = False
+    min_motion_deg: float = 0.3
     min_fixation_ms: float = 20.0
     eye_selection: Literal["average", "strict", "left", "right"] = "average"
 
     def __post_init__(self) -> None:
         self.check_choices()
         self.check_positive("velocity_threshold_deg_s", "velocity_window_ms")
-        self.check_positive("acceleration_window_ms")
+        self.check_positive("pursuit_window_ms", "acceleration_window_ms")
 
 
 def detect_saccade_parser(
@@ -109,13 +125,16 @@ def _reach(window_ms: float, line: Timeline) -> int:
     return max(1, int(window_ms * 1000 / line.interval_us / 2 * WINDOW_TOLERANCE))
 
 
-def _is_fast(speeds: Floats, line: Timeline, params: SaccadeParser) -> np.ndarray:
-    is_fast = speeds > params.velocity_threshold_deg_s
+def _is_fast(speeds: Floats, line: Timeline, params: SaccadeParser) -> Flags:
+    window = max(1, round(params.pursuit_window_ms * 1000 / line.interval_us))
+    before = np.minimum(trailing_mean(speeds, window), params.pursuit_max_deg_s)
+    is_fast: Flags = speeds > params.velocity_threshold_deg_s + before
     reach = _reach(params.acceleration_window_ms, line)
     if params.acceleration_threshold_deg_s2 is not None and len(speeds) > 2 * reach:
         gained = speeds[2 * reach :] - speeds[: -2 * reach]
         spent_s = (line.time_us[2 * reach :] - line.time_us[: -2 * reach]) / 1e6
-        is_fast[reach:-reach] |= np.abs(gained / spent_s) > params.acceleration_threshold_deg_s2
+        gain = np.abs(gained / spent_s) if params.slowing_counts else gained / spent_s
+        is_fast[reach:-reach] |= gain > params.acceleration_threshold_deg_s2
     return is_fast
 
 

@@ -93,3 +93,20 @@ def moving_mean(signal: Floats, window: int) -> None:
                     total += run[j, k]
                 signal[start + i, k] = total / (2 * reach + 1)
         start = end + 1
+
+
+@njit(cache=True)
+def trailing_mean(values: Floats, window: int) -> Floats:
+    """Mean (n,) of the `window` values before each, or of as many as there are; NaN counts as 0.
+
+    The first has none before it, and 0.
+    """
+    means = np.zeros(len(values))
+    for i in range(1, len(values)):
+        first = max(0, i - window)
+        total = 0.0
+        for j in range(first, i):
+            if not np.isnan(values[j]):
+                total += values[j]
+        means[i] = total / (i - first)
+    return means
