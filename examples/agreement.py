@@ -25,7 +25,6 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import GazeToolsError
-from gazetools.events import knows_eyes
 from gazetools.geometry import Screen
 from gazetools.ingestion import IngestSpec, ingest
 from gazetools.readers import Recording, read
@@ -160,10 +159,7 @@ def agreements(path: Path, name: str, *, with_pymovements: bool) -> Iterator[Agr
     if not labelled:
         return
     screen = screen_of(labelled[0])
-    # gaze in space needs no geometry, only the size of its camera's picture
-    in_space = "left_dir_x" in labelled[0].samples and not knows_eyes(labelled[0].samples)
-    size = {"screen_px": (screen.width_px, screen.height_px)} if in_space else {"screen": screen}
-    spec = IngestSpec(events="ivt", **size)
+    spec = IngestSpec(events="ivt", screen=screen)
     ingested = ingest([path], spec, keep=["samples"])
     table = ingested.samples[ingested.samples["vendor_event"].notna()].reset_index(drop=True)
     source = next(iter(ingested.summary.source), PROFILE_OF_OTHERS)

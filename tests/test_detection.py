@@ -50,7 +50,9 @@ def samples(small_cohort):
     return samples.assign(right_valid=samples["right_valid"] & ~one_eyed)
 
 
-@pytest.mark.parametrize("profile", ["tobii-prolab", "tobii-studio", "olsen2012", "idt", "eyelink"])
+@pytest.mark.parametrize(
+    "profile", ["tobii-prolab", "tobii-studio", "olsen2012", "idt", "eyelink", "pupil-core"]
+)
 def test_pieces_give_the_events_of_the_whole(profile, samples, monkeypatch):
     whole, count = detected(samples, profile, [len(samples)], 10**9, monkeypatch)
     assert count == 1
@@ -59,7 +61,7 @@ def test_pieces_give_the_events_of_the_whole(profile, samples, monkeypatch):
     for name, table in whole.items():
         pd.testing.assert_frame_equal(parts[name], table)
     assert len(whole["fixations"]) > 20
-    assert len(whole["saccades"]) > 20
+    assert len(whole["saccades"]) > 20 or profile == "pupil-core"  # which looks for none
 
 
 def test_what_looks_at_the_recording_as_a_whole_gets_it_whole(samples, monkeypatch):

@@ -228,6 +228,19 @@ def test_its_spread_is_the_largest_angle_between_any_two():
     assert labels(samples, narrow)[:10] == "U" * 10
 
 
+def test_directions_of_either_eye_are_enough():
+    angles = np.radians(np.repeat([0.0, 10.0], 20))
+    direction = np.column_stack([np.sin(angles), np.zeros(40), -np.cos(angles)])
+    one = pd.DataFrame(direction, columns=[f"right_dir_{axis}" for axis in "xyz"])
+    one = one.assign(tracker_time_us=10_000 * np.arange(40), x_px=0.5, y_px=0.5)
+    expected = "F" * 19 + "U" + "F" * 20
+    assert labels(one, Spread()) == expected
+    both = one.assign(**{f"left_dir_{axis}": one[f"right_dir_{axis}"] for axis in "xyz"})
+    both.loc[5:9, [f"right_dir_{axis}" for axis in "xyz"]] = np.nan
+    assert labels(both, Spread()) == expected
+    assert len(fixations(both, detect(both, Spread()))) == 2
+
+
 def test_a_fixation_cannot_last_less_than_it_must():
     with pytest.raises(ConfigError, match=r"at least min_fixation_ms, 80\.0"):
         Spread(max_fixation_ms=50.0)
@@ -245,6 +258,32 @@ def test_pupil_players_fixations_are_reproduced(data_folder):
     # the last one goes on behind the end of the exported gaze
     assert spans[:-1] == told[:-1]
     assert spans[-1][0] == told[-1][0]
+
+
+def test_its_saccades_are_measured_in_the_gaze_they_were_found_in():
+    left = recording(jump(10, in_ms=30), interval_us=1000, noise_deg=0)
+    still = recording(np.zeros(len(left)), interval_us=1000, noise_deg=0)
+    samples = left.assign(right_x_mm=still["right_x_mm"])
+    params = SaccadeParser(eye_selection="left")
+    found = saccades(samples, detect(samples, params), params)
+    np.testing.assert_allclose(found["amplitude_deg"], [10], atol=1.5)
+    np.testing.assert_allclose(found["peak_velocity_deg_s"], [10 / 0.03], rtol=0.03)
+
+
+@pytest.mark.parametrize("hz", [500, 2000])
+def test_no_fixation_of_the_parser_is_too_short(hz):
+    rng = np.random.default_rng(hz)
+    for _ in range(20):
+        angles = np.repeat(rng.normal(0, 3, 20), hz // 20) + rng.normal(0, 0.1, hz)
+        angles[rng.random(hz) < 0.02] = np.nan
+        samples = recording(angles, interval_us=1e6 / hz)
+        found = fixations(samples, detect(samples, SaccadeParser()))
+        assert (found["end_us"] - found["onset_us"] >= 19_500).all()
+
+
+def test_a_threshold_that_falls_is_refused():
+    with pytest.raises(ConfigError, match="pursuit_max_deg_s is -1"):
+        SaccadeParser(pursuit_max_deg_s=-1.0)
 
 
 def seen_at(px_per_deg):
@@ -289,7 +328,7 @@ def test_the_parser_meets_a_published_report_to_the_sample(data_folder):
     ends = onsets + 1000 * report.fixations["duration_ms"]
     spans = np.column_stack([np.searchsorted(time_us, onsets), np.searchsorted(time_us, ends) - 1])
     assert len(spans) == 787
-    assert matched(found, spans, 1) == 753
+    assert matched(found, spans, 1) == 754
 
 
 # ---------------------------------------------------------------- gaze on a screen, nothing else

@@ -158,6 +158,18 @@ def test_auto_takes_the_vendors_where_ours_may_be_others(changes, source, tmp_pa
     assert found.summary.samples_compared > 100  # ours are compared all the same
 
 
+def test_auto_takes_our_saccades_where_the_vendor_lists_none(tmp_path):
+    path = EXAMPLES["tobii-studio2"](tmp_path)
+    screen = Screen(1280, 1024, 338, 270, 600)
+    auto, ours, vendors = (
+        ingest([path], IngestSpec(screen=screen, events=events), keep=["saccades"])
+        for events in ("auto", "ivt", "vendor")
+    )
+    assert set(auto.summary.source) == {"vendor"}
+    assert len(auto.saccades) == len(ours.saccades) > 0
+    assert vendors.saccades.empty
+
+
 def test_auto_takes_ours_where_the_vendor_lists_none(tmp_path):
     text = EXAMPLES["eyelink-asc"](tmp_path).read_text()
     events = ("SFIX", "EFIX", "SSACC", "ESACC", "SBLINK", "EBLINK")

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from exports import EXAMPLES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -265,6 +266,16 @@ def measured(tmp_path, made, spec, **how):
 
 def whole(quality):
     return quality.table.iloc[0]
+
+
+@pytest.mark.parametrize("name", ["eyelink-sample-report", "tobii-studio2"])
+def test_the_fixations_are_those_that_ingest_takes(name, tmp_path):
+    path, spec = EXAMPLES[name](tmp_path), IngestSpec(screen=Screen(1280, 1024, 338, 270, 600))
+    rows = check([path], CheckSpec(spec)).table
+    counted = rows[rows["level"] == "recording"]["fixations"].sum()
+    found = ingest([path], spec)
+    assert counted == len(found.fixations) > 0
+    assert set(found.summary.source) == {"vendor"}
 
 
 def true_rms_deg(made, spec):

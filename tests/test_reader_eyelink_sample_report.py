@@ -185,6 +185,14 @@ def test_labels_of_trials_number_them(tmp_path):
     assert_same(plain, read(labels.write(tmp_path / "report")))
 
 
+@pytest.mark.parametrize("label", ["", "Trial: 0", "practice"])
+def test_labels_without_a_number_change_nothing(label, tmp_path):
+    sheet = eyelink_sample_report().without(lambda name: name == "TRIAL_INDEX")
+    labels = Sheet([[*sheet.rows[0], "TRIAL_LABEL"], *([*row, label] for row in sheet.rows[1:])])
+    plain, labelled = (read(s.write(tmp_path / "report")) for s in (sheet, labels))
+    assert_same(plain, labelled)
+
+
 @pytest.mark.real
 def test_published_samples_make_the_published_fixations(data_folder):
     folder = data_folder / "exports" / "eyelink"

@@ -11,7 +11,9 @@ from exports.pupil import (
 )
 
 from gazetools.errors import FormatError
+from gazetools.geometry import Screen
 from gazetools.ingestion import IngestSpec, ingest
+from gazetools.inspection import inspect
 from gazetools.readers import read
 
 
@@ -92,8 +94,14 @@ def test_gaze_in_3d_gives_directions_and_fixations_without_a_screen(tmp_path):
         assert np.isnan(direction[80:84]).all(), "of low confidence"
         assert (direction[0] < 0).all(), "left of, above and towards what the camera sees"
         assert (direction[-1, :2] > 0).all()
+    (facts,) = inspect(path).recordings
+    assert facts.angles
+    assert not facts.eye_positions
+    # a screen tells the size of the picture, and takes the directions' place no more
+    for screen in (None, Screen(1000, 800, 500, 400, 600)):
+        found = ingest([path], IngestSpec(screen=screen))
+        assert set(found.summary.source) == {"pupil-core"}
     found = ingest([path], IngestSpec())
-    assert set(found.summary.source) == {"pupil-core"}
     # two looks of 250 and 300 ms, of which none may last longer than 220
     assert found.fixations["duration_ms"].between(80, 226).all()
     np.testing.assert_allclose(found.fixations["x_im"].iloc[[0, -1]], [0.301, 0.701], atol=0.002)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gazetools.errors import SchemaError
-from gazetools.events.assumed_eyes import assume_eyes, knows_eyes
+from gazetools.events.assumed_eyes import assume_eyes, knows_directions, knows_eyes
 from gazetools.events.blinks import BlinkSpec, blinks, mark_blinks
 from gazetools.events.detector import FIXATION, SACCADE
 from gazetools.events.engbert_kliegl import EngbertKliegl, detect_engbert_kliegl
@@ -49,6 +49,7 @@ __all__ = [
     "profile",
     "saccades",
     "smoothed_gaze",
+    "tells_angles",
 ]
 
 _DETECT: dict[type, Callable[..., NDArray[np.int8]]] = {
@@ -115,6 +116,12 @@ def detect(samples: pd.DataFrame, params: AnyDetector, *, mm_per_px: float | Non
     line = timeline(_time_us(samples))
     label = _DETECT[type(params)](samples, line, params, mm_per_px)
     return Events(*number_events(label, line.positions))
+
+
+def tells_angles(samples: pd.DataFrame, params: AnyDetector) -> bool:
+    """Whether a detector needs no assumed eyes to measure angles in a SAMPLES table."""
+    in_space = isinstance(params, Spread) and knows_directions(samples)
+    return in_space or knows_eyes(samples)
 
 
 def fixations(

@@ -13,6 +13,12 @@ def knows_eyes(samples: pd.DataFrame) -> bool:
     return bool(samples.reindex(columns=names).notna().any(axis=None))
 
 
+def knows_directions(samples: pd.DataFrame) -> bool:
+    """Whether a SAMPLES table has the direction of an eye's gaze anywhere."""
+    names = [f"{eye}_dir_{axis}" for eye in EYES for axis in "xyz"]
+    return bool(samples.reindex(columns=names).notna().any(axis=None))
+
+
 def assume_eyes(samples: pd.DataFrame, screen: Screen) -> pd.DataFrame:
     """Put both eyes in front of the middle of the screen, at the distance that was told.
 

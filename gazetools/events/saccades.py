@@ -9,7 +9,7 @@ from gazetools.errors import GeometryError
 from gazetools.events.detector import Floats, Integers, Settings
 from gazetools.events.engbert_kliegl import EngbertKliegl, speed
 from gazetools.events.ivt import IVT, cyclopean_gaze, velocity
-from gazetools.events.saccade_parser import SaccadeParser, angular_speed
+from gazetools.events.saccade_parser import SaccadeParser, angular_speed, gaze_of
 from gazetools.kernels.measures import angles_between, largest_of_events
 from gazetools.timeline import Timeline
 
@@ -43,7 +43,11 @@ def measure_saccades(
     chain = params if isinstance(params, IVT) else _RAW
     chain = replace(chain, noise_reduction=None) if params is None else chain
     try:
-        seen = cyclopean_gaze(samples, line, chain, mm_per_px)
+        seen = (
+            gaze_of(samples, line, params, mm_per_px)
+            if isinstance(params, SaccadeParser)
+            else cyclopean_gaze(samples, line, chain, mm_per_px)
+        )
     except GeometryError:
         unknown = np.full(len(found), np.nan)
         return pd.DataFrame({**places, "amplitude_deg": unknown, "peak_velocity_deg_s": unknown})

@@ -10,9 +10,8 @@ of Pupil Player.
 Where the documentation leaves a choice, what reproduces an export to the sample: a fixation lasts
 from its first sample to its last; a sample of low confidence is passed over; where the longest
 window is too wide, its end is found by bisection, and the last sample that would fit is left out.
-Unlike Pupil's, no window reaches over a hole
-that is longer than a fixation may be. What is no fixation is unclassified, for no saccades are
-looked for.
+Unlike Pupil's, no window reaches over a hole that is longer than a fixation may be. What is no
+fixation is unclassified, for no saccades are looked for.
 """
 
 from dataclasses import dataclass
@@ -22,15 +21,15 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import ConfigError
-from gazetools.events.assumed_eyes import knows_eyes
+from gazetools.events.assumed_eyes import knows_directions, knows_eyes
 from gazetools.events.detector import FIXATION, MISSING, UNCLASSIFIED, Floats, Labels, Settings
 from gazetools.events.ivt import IVT, cyclopean_gaze
+from gazetools.events.rays import EYES
 from gazetools.kernels.labels import OTHER
 from gazetools.kernels.spread import narrow_windows
 from gazetools.timeline import Timeline
 
 _CHAIN = IVT(gap_fill_ms=None, gaze_as="direction")
-_DIRECTION = [f"left_dir_{axis}" for axis in "xyz"]
 
 
 @dataclass(frozen=True)
@@ -94,10 +93,15 @@ def detect_spread(
 
 def _directions(samples: pd.DataFrame, line: Timeline, mm_per_px: float | None) -> Floats:
     """Return unit vectors (m, 3) of gaze, from between the eyes, or as they are told."""
-    if knows_eyes(samples) or not set(_DIRECTION) <= set(samples):
+    if knows_eyes(samples) or not knows_directions(samples):
         direction = cyclopean_gaze(samples, line, _CHAIN, mm_per_px).gaze
     else:
-        direction = line.spread(samples[_DIRECTION].to_numpy(np.float64))
+        left, right = (
+            samples.reindex(columns=[f"{eye}_dir_{axis}" for axis in "xyz"]).to_numpy(np.float64)
+            for eye in EYES
+        )
+        left, right = np.where(np.isnan(left), right, left), np.where(np.isnan(right), left, right)
+        direction = line.spread(left + right)
     length = np.linalg.norm(direction, axis=1, keepdims=True)
     unit: Floats = direction / np.where(length > 0, length, np.nan)
     return unit

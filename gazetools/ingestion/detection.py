@@ -143,7 +143,8 @@ class Detection:
 
     def _look_for_eyes(self, samples: pd.DataFrame) -> None:
         if self._assumes is None and samples["x_px"].notna().any():
-            self._assumes = self._screen is not None and not events.knows_eyes(samples)
+            knows = events.tells_angles(samples, self._params)
+            self._assumes = self._screen is not None and not knows
             self._detect(samples)  # says at once what is missing
 
     @property

@@ -51,14 +51,13 @@ class Session:
         self._least_ms = getattr(params, "min_fixation_ms", _VENDOR_MIN_PART_MS)
         self.screen = screen_of(first, spec.screen)
         self._detection = Detection(params, spec.blink, self.screen, first.path, wanted)
-        # a detector that was asked for is taken
-        is_free = spec.events == "auto" and spec.profile == "auto" and not spec.settings
-        self._prefers_vendor = is_free and first.prefers_vendor
-        self._by_vendor = spec.events == "vendor" or self._prefers_vendor
+        self._by_vendor = self._wants_vendor = spec.takes_vendor(first)
         self._cannot_detect: GeometryError | None = None
         self._fixations: list[pd.DataFrame] = []
         self._saccades: list[pd.DataFrame] = []
         self._blinks: list[pd.DataFrame] = []
+        self._saccades_told: list[pd.DataFrame] = []
+        self._blinks_told: list[pd.DataFrame] = []
         self._vendors = 0
         self._told: dict[str, Placement] = {}
         self._has_rate = False
@@ -106,8 +105,8 @@ class Session:
             yield from self._rest()
         if self._by_vendor:
             self._summary.fixations_cut_off += cut_off
-            self._saccades.append(piece.saccades)
-            self._blinks.append(piece.blinks)
+            self._saccades_told.append(piece.saccades)
+            self._blinks_told.append(piece.blinks)
         if self._by_vendor and not piece.samples.empty:
             gaze = events.smoothed_gaze(piece.samples)
             self._keep(piece.fixations, piece.samples, gaze, _VENDOR_MIN_PART_MS)
@@ -117,8 +116,7 @@ class Session:
         self._summary.recordings_in_shares += self._are_shares
         yield from self._rest()
         if self._by_vendor:
-            unasked = self._cannot_detect is not None and self._spec.events != "vendor"
-            unasked &= not self._prefers_vendor
+            unasked = self._cannot_detect is not None and not self._wants_vendor
             why = ", as ours needs --screen with mm" if unasked else ""
             self._summary.source[f"vendor{why}"] += self._vendors
 
@@ -140,13 +138,21 @@ class Session:
 
     def saccades(self) -> pd.DataFrame:
         """Return all saccades of the recording, a SACCADES table; empty if not wanted."""
-        table = _concatenated(self._saccades, SACCADES)
+        table = _concatenated(self._taken(self._saccades, self._saccades_told), SACCADES)
         ends = [f"{end}_{axis}_px" for end in ("start", "end") for axis in "xy"]
         return table.assign(**dict.fromkeys(ends, np.nan)) if self._are_shares else table
 
     def blinks(self) -> pd.DataFrame:
         """Return all blinks of the recording, a BLINKS table; empty if not wanted."""
-        return _concatenated(self._blinks, BLINKS)
+        return _concatenated(self._taken(self._blinks, self._blinks_told), BLINKS)
+
+    def _taken(self, found: list[pd.DataFrame], told: list[pd.DataFrame]) -> list[pd.DataFrame]:
+        """Choose the vendor's events where its fixations are taken, unless it lists none of them.
+
+        Asked for the vendor's, it is the vendor's nevertheless.
+        """
+        lists_some = any(len(table) for table in told)
+        return told if self._by_vendor and (lists_some or self._spec.events == "vendor") else found
 
     def _take_ready_made(self, piece: Recording) -> None:
         if self._spec.events == "ivt":
@@ -184,8 +190,8 @@ class Session:
             eyes = " (eyes assumed at the screen's axis)" if self._detection.assumes_eyes else ""
             self._summary.source[f"{self._profile}{eyes}"] += len(stretch.fixations)
             self._keep(stretch.fixations, stretch.samples, stretch.gaze, self._least_ms)
-            self._saccades.append(stretch.saccades)
-            self._blinks.append(stretch.blinks)
+        self._saccades.append(stretch.saccades)
+        self._blinks.append(stretch.blinks)
         return stretch.samples
 
     def _keep(

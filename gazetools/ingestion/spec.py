@@ -11,7 +11,7 @@ import pandas as pd
 from gazetools.errors import ConfigError
 from gazetools.events import PROFILES, AnyDetector, BlinkSpec, profile
 from gazetools.geometry import Screen
-from gazetools.readers import ReadOptions
+from gazetools.readers import ReadOptions, Recording
 
 EVENT_SOURCES = ("auto", "ivt", "vendor")
 
@@ -23,8 +23,8 @@ class IngestSpec:
     Attributes
     ----------
     events : {"auto", "ivt", "vendor"}
-        Whose fixations: ours from raw samples, or the vendor's own. "auto" is ours where
-        there are raw samples.
+        Whose fixations: ours from raw samples, or the vendor's own; see :meth:`takes_vendor` for
+        "auto".
     profile : str
         Settings of our detector: a key of events.PROFILES or a TOML file of settings; "auto"
         takes those closest to the vendor's.
@@ -83,6 +83,15 @@ class IngestSpec:
         """Return the settings of our detector, given those closest to the vendor's."""
         name = closest if self.profile == "auto" else self.profile
         return profile(name, **self.settings)
+
+    def takes_vendor(self, first: Recording) -> bool:
+        """Tell whether a recording's own fixations are taken, of which the first piece is given.
+
+        With "auto", where it holds some and ours are not known to be the same, unless a detector
+        is asked for by its profile or settings.
+        """
+        is_free = self.events == "auto" and self.profile == "auto" and not self.settings
+        return self.events == "vendor" or (is_free and first.prefers_vendor)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain types, for provenance; of paths only the names, if names may be told."""

@@ -43,6 +43,8 @@ class RecordingFacts:
         Eyes that have gaze of their own.
     eye_positions, pupils : bool
         Known for any sample.
+    angles : bool
+        Our detector can tell angles from it alone.
     vendor_events : mapping of str to int
         Fixations, those of them that the export cuts off, saccades, blinks, and samples that are
         labelled.
@@ -68,6 +70,7 @@ class RecordingFacts:
     stated_hz: float | None
     eyes: tuple[str, ...]
     eye_positions: bool
+    angles: bool
     pupils: bool
     vendor_events: Mapping[str, int]
     unplaced: tuple[str, ...]
@@ -208,6 +211,7 @@ class _Facts:
         self._intervals: list[tuple[float, int]] = []
         self._eyes: set[str] = set()
         self._eye_positions = False
+        self._angles = False
         self._pupils = False
         self._events: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
@@ -238,6 +242,7 @@ class _Facts:
         if len(samples) > 1:
             self._intervals.append((sample_interval_us(time_us), len(samples)))
         self._eye_positions |= events.knows_eyes(samples)
+        self._angles |= events.tells_angles(samples, events.PROFILES[self._last.profile])
         for eye in EYES:
             gaze = samples.reindex(columns=[f"{eye}_x_px", f"{eye}_x_mm"])
             pupil = samples.reindex(columns=[f"{eye}_pupil_mm", f"{eye}_pupil"])
@@ -259,6 +264,7 @@ class _Facts:
             stated_hz=last.fixed_rate_hz,
             eyes=tuple(eye for eye in EYES if eye in self._eyes),
             eye_positions=self._eye_positions,
+            angles=self._angles,
             pupils=self._pupils,
             vendor_events={what: count for what, count in self._events.items() if count},
             unplaced=tuple(name for name in self._stimuli if name not in self._placed),
@@ -329,7 +335,7 @@ def _missing(
 
 def _blind(facts: tuple[RecordingFacts, ...]) -> bool:
     """Whether there are samples of which nobody can tell angles."""
-    return any(one.samples and not one.eye_positions and one.screen is None for one in facts)
+    return any(one.samples and not one.angles and one.screen is None for one in facts)
 
 
 def _has_messages(reader: Reader) -> bool:

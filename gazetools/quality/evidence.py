@@ -115,7 +115,7 @@ class Observer:
         self._screen = screen_of(first, spec.screen)
         self._detection = Detection(params, spec.blink, self._screen, first.path)
         self._events_by = spec.events
-        self._by_vendor = spec.events == "vendor"
+        self._by_vendor = spec.takes_vendor(first)
         self._masks = masks
         self._targets = targets
         self._placements: dict[str, Placement] = {}

@@ -80,7 +80,7 @@ _REPORTED = {
     "session": ("recordingsessionlabel",),
     "sample": ("timestamp",),
 }
-_TRIAL_LABEL = r"^Trial:? *(\d{1,9})$"
+_TRIAL_LABEL = r"^Trial:? *([1-9]\d{0,8})$"
 _LARGEST_TRIAL = 1e9
 _LONGEST_SAMPLE_MS = 4
 _MOST_BY_CHANCE = 5
@@ -174,13 +174,17 @@ def _expect_px(table: Table, rows: pd.DataFrame) -> None:
 
 
 def _with_durations(table: Table) -> Table:
-    """Compute how long fixations last, where the report tells their last samples instead."""
+    """Compute how long fixations last, where the report tells their last samples instead.
+
+    Those last as long as the largest step that divides all spans, at most 4 ms.
+    """
     if "duration_ms" in table.frame:
         return table
     spans_ms = table.frame["end_ms"] - table.frame["onset_ms"]
     table.expect("end_ms", ~(spans_ms < 0), "the time at which the fixation starts, or a later one")
-    whole_ms = spans_ms[spans_ms > 0].to_numpy().astype(np.int64)
-    sample_ms = min(int(np.gcd.reduce(whole_ms)), _LONGEST_SAMPLE_MS)
+    # at 2000 Hz a sample lasts half a ms
+    halves = np.rint(2 * spans_ms[spans_ms > 0].to_numpy()).astype(np.int64)
+    sample_ms = min(int(np.gcd.reduce(halves)) / 2 or 1.0, _LONGEST_SAMPLE_MS)
     columns = dict(table.columns)
     columns["duration_ms"] = columns.pop("end_ms")
     frame = table.frame.drop(columns="end_ms").assign(duration_ms=spans_ms + sample_ms)
@@ -194,7 +198,7 @@ def with_labelled_trials(table: Table) -> Table:
     frame, columns = table.frame.copy(), dict(table.columns)
     label, labels = columns.pop("trial_label"), frame.pop("trial_label")
     number = labels.str.extract(_TRIAL_LABEL, expand=False).astype("float64")
-    if "trial" not in columns and (number.notna() | labels.isna()).all():
+    if "trial" not in columns and number.notna().all():
         columns["trial"], frame["trial"] = label, number
     return replace(table, frame=frame, columns=columns)
 
