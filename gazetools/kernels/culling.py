@@ -9,8 +9,9 @@ Over a whole cell with centre m, for a move d within it, two facts hold (scales 
 
 The square of the first less the second is concave in d, so where it is positive at the four
 corners of the cell, the primitive is beaten in all of it. It is left out, too, where it costs
-more than a ceiling. One to three primitives remain for each tile and level. Linear decay
-compares distances by |v| -+ |d| alone.
+more than a ceiling, and where its beginning is its nearest point all over the cell, if the
+primitive before ends there. One to three primitives remain for each tile and level. Linear
+decay compares distances by |v| -+ |d| alone.
 
 See :mod:`gazetools.kernels.maps` for primitives and costs.
 """
@@ -93,9 +94,11 @@ def find_reaching(
         cx, cy, ex = primitives[j, 0], primitives[j, 1], primitives[j, 2]
         ey, half, offset = primitives[j, 3], primitives[j, 4], primitives[j, 5]
         own = one / (ex * ex + ey * ey)
+        behind = primitives[j, 6] - abs(ex) * half_x - abs(ey) * half_y
         flags = reaching[j]
         for cell in range(len(x)):
-            square, slope_x, slope_y = square_and_slope(x[cell] - cx, y[cell] - cy, ex, ey, half)
+            dx, dy = x[cell] - cx, y[cell] - cy
+            square, slope_x, slope_y = square_and_slope(dx, dy, ex, ey, half)
             inverse = one / max(square, TINY)
             up, down = slope_x * half_x + slope_y * half_y, slope_x * half_x - slope_y * half_y
             outside = square - max(abs(up), abs(down))
@@ -105,10 +108,11 @@ def find_reaching(
                 up * up * bend - two * abs(up - rising[cell]),
                 down * down * bend - two * abs(down - falling[cell]),
             )
-            flags[cell] = (outside <= zero) | (
+            may_be_nearest = (outside <= zero) | (
                 (outside * outside * inverse + offset <= ceiling)
                 & (square + offset + corner <= limit[cell])
             )
+            flags[cell] = may_be_nearest & (dx * ex + dy * ey > behind)
 
 
 @njit(cache=True, nogil=True)
@@ -118,19 +122,24 @@ def find_reaching_linear(
     end: int,
     x: Float32,
     y: Float32,
-    radius: Scalar,
+    half_x: Scalar,
+    half_y: Scalar,
     limit: Float32,
     reaching: Flags,
 ) -> None:
     """Set `reaching[j, cell]` for linear costs: whether j may cost at most `limit` there."""
+    radius = np.sqrt(half_x * half_x + half_y * half_y)
     for j in range(begin, end):
         cx, cy, ex = primitives[j, 0], primitives[j, 1], primitives[j, 2]
         ey, half, offset = primitives[j, 3], primitives[j, 4], primitives[j, 5]
         least = offset - radius * np.sqrt(ex * ex + ey * ey)
+        behind = primitives[j, 6] - abs(ex) * half_x - abs(ey) * half_y
         flags = reaching[j]
         for cell in range(len(x)):
-            square, _, _ = square_and_slope(x[cell] - cx, y[cell] - cy, ex, ey, half)
-            flags[cell] = np.sqrt(square) + least <= limit[cell]
+            dx, dy = x[cell] - cx, y[cell] - cy
+            square, _, _ = square_and_slope(dx, dy, ex, ey, half)
+            may_be_nearest = np.sqrt(square) + least <= limit[cell]
+            flags[cell] = may_be_nearest & (dx * ex + dy * ey > behind)
 
 
 @njit(cache=True, nogil=True)
@@ -149,7 +158,7 @@ def keep_near(
 
     Parameters
     ----------
-    primitives : float32 (n, 6)
+    primitives : float32 (n, 7)
     counts : (L,)
         Primitives of each level; a primitive competes with those of its level.
     x, y : float32 (cells,)
@@ -179,7 +188,7 @@ def keep_near(
                 limits[3, cell] = scale
         if linear:
             limit = limits[0]
-            find_reaching_linear(primitives, begin, end, x, y, np.sqrt(reach), limit, reaching)
+            find_reaching_linear(primitives, begin, end, x, y, half_x, half_y, limit, reaching)
         else:
             find_reaching(primitives, begin, end, x, y, half_x, half_y, ceiling, limits, reaching)
         begin = end

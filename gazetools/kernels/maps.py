@@ -57,14 +57,16 @@ def make_primitives(
     widened: bool,
     sigma: float,
 ) -> Float64:
-    """Return rows of (cx, cy, ex, ey, half, offset) of the fixations in nested order.
+    """Return rows of (cx, cy, ex, ey, half, offset, joint) of the fixations in nested order.
 
     A primitive has its midpoint at c, direction and scale e, and scaled half length; a point
     has half = 0. `share` is a fixation's duration over the longest; a segment has that of its
     longer end, and it scales the height of a map if `weighted`, the square of its width if
-    `widened`.
+    `widened`. Where a primitive begins at the end of the one before, which costs no more
+    there, `joint` is its beginning's place along e from the midpoint, and else -inf.
     """
-    primitives = np.empty((len(x), 6))
+    primitives = np.empty((len(x), 7))
+    before = 0.0
     for i in range(len(x)):
         j = max(i - 1, 0) if joined else i
         strength = max(share[i], share[j])
@@ -78,6 +80,9 @@ def make_primitives(
         primitives[i, 3] = scale * (y[i] - y[j]) / length if length > 0 else 0.0
         primitives[i, 4] = scale * length / 2
         primitives[i, 5] = 1.0 - height if linear else -np.log(height)
+        is_met = i > j and (strength <= before or not (weighted or widened))
+        primitives[i, 6] = -primitives[i, 4] if is_met else -np.inf
+        before = strength
     return primitives
 
 
@@ -200,7 +205,7 @@ def distance_maps(
 
     Parameters
     ----------
-    primitives : float64 (n, 6)
+    primitives : float64 (n, 7)
         Of :func:`make_primitives`, in the units of the steps.
     counts : int64 (L,)
         Primitives of each level, not increasing.
