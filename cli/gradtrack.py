@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gradtrack_model.evaluate import CheckpointScores, Report
     from gradtrack_model.train import RunSummary
 
-_BESIDE_RESUME = {"resume", "cache", "workers", "device", "trackers", "as_json"}
+_BESIDE_RESUME = {"resume", "cache", "settings", "workers", "device", "trackers", "as_json"}
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1 ...")
 
 
@@ -72,8 +72,8 @@ DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, 
     "--resume",
     type=FILE,
     metavar="RUN",
-    help="Go on with an interrupted run, under its own settings; --cache tells where its cache is "
-    "if that was moved.",
+    help="Go on with an interrupted run, under its own settings (but for --set memory_gb or "
+    "save_every); --cache tells where its cache is if that was moved.",
 )
 @DEVICE
 @JSON
@@ -109,7 +109,7 @@ def train(
     """
     if resume is not None:
         _refuse_beside_resume()
-        chosen, cache, out = _settings_of_run(resume, cache)
+        chosen, cache, out = _settings_of_run(resume, cache, settings)
     elif print_settings:
         _print_settings(_settings(preset, config, options, settings, device))
         return
@@ -170,7 +170,7 @@ def _refuse_beside_resume() -> None:
 
 
 def _way_on(out: Path) -> str:
-    if (out / "last.pt").is_file():
+    if (out / "config.json").is_file():
         return f"go on with gradtrack-train --resume {out}"
     return "nothing was written"
 
@@ -182,16 +182,19 @@ def _settings(
     settings: tuple[str, ...],
     device: str,
 ) -> "TrainConfig":
+    from gazetools.settings import parse_settings
     from gradtrack_model.config import default_preset, from_toml
     from gradtrack_model.config import preset as find_preset
 
     if config is not None and preset is not None:
         raise click.UsageError('give --preset or --config; a config may say preset = "laptop"')
     given = {name: value for name, value in options.items() if value is not None}
-    others = dict(_parse(text) for text in settings)
+    others = parse_settings(settings)
     if twice := sorted(given.keys() & others.keys()):
         raise click.UsageError(f"{twice[0]} is given twice, by its own option and by --set")
-    base = find_preset(preset or default_preset(device)) if config is None else from_toml(config)
+    base = find_preset(preset or default_preset(device))
+    if config is not None:
+        base = from_toml(config, base)
     return base.replace(**given, **others)
 
 
@@ -200,24 +203,15 @@ def _print_settings(chosen: "TrainConfig") -> None:
         click.echo(f"{name} = {json.dumps(value)}")  # such values are the same in TOML
 
 
-def _parse(text: str) -> tuple[str, Any]:
-    """Read NAME=VALUE with VALUE as in TOML; a bare word is a string."""
-    import tomllib
-
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
-    try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return name, value
-
-
-def _settings_of_run(run: Path, cache: Path | None) -> tuple["TrainConfig", Path, Path]:
+def _settings_of_run(
+    run: Path, cache: Path | None, settings: tuple[str, ...]
+) -> tuple["TrainConfig", Path, Path]:
+    from gazetools.settings import parse_settings
     from gradtrack_model.runs import read_run
 
     info = read_run(run)
-    return info.config, cache or Path(info.cache.path), run
+    chosen = info.config.replace(**parse_settings(settings))
+    return chosen, cache or Path(info.cache.path), run
 
 
 def _describe(progress: Any) -> str:

@@ -107,11 +107,12 @@ def ingest_spec(
     deidentify_key: Path | None,
 ) -> "IngestSpec":
     """Make the settings that the options say."""
-    from gazetools.events import BlinkSpec, parse_settings
+    from gazetools.events import BlinkSpec
     from gazetools.geometry import parse_screen
     from gazetools.identity import KEY_NAME
     from gazetools.ingestion import IngestSpec
     from gazetools.readers import ReadOptions
+    from gazetools.settings import parse_settings
 
     screen_px, known_screen = parse_screen(screen) if screen else (None, None)
     if images is None and (placement or stimuli) and Path("images").is_dir():

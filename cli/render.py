@@ -250,7 +250,7 @@ def _with_settings(masks: "PseudoMaskSpec", texts: tuple[str, ...]) -> "PseudoMa
     from dataclasses import asdict, replace
 
     from gazetools.errors import ConfigError
-    from gazetools.events import parse_settings
+    from gazetools.settings import parse_settings
 
     for name, value in parse_settings(texts).items():
         part, _, field = name.partition(".")

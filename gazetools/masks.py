@@ -59,8 +59,8 @@ class PseudoMaskSpec:
             raise ConfigError(f"heatmap_sigma is {self.heatmap_sigma}; expected a value in (0, 1)")
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold is {self.threshold}; expected a value in (0, 1)")
-        if self.band is not None and not 0 <= self.band[0] <= self.band[1] <= 1:
-            raise ConfigError(f"band is {self.band}; expected 0 <= low <= high <= 1")
+        if self.band is not None and not 0 <= self.band[0] < self.band[1] <= 1:
+            raise ConfigError(f"band is {self.band}; expected 0 <= low < high <= 1")
 
 
 def pseudo_mask(

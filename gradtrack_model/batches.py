@@ -19,6 +19,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from gazetools.cache import Cache, open_cache
 from gazetools.images import UInt8, resize_image, resize_mask
+from gradtrack_model import fields as of_cache
 from gradtrack_model.augmentation import Augmentation, Changes, jitter, turn
 from gradtrack_model.memory import choose_source
 from gradtrack_model.opening import OpenedCache
@@ -31,9 +32,6 @@ _KEYS = {
     "masks": "mask_B1HW",
 }
 _TEXT = {"text_tokens": "text_BTD", "text_mask": "text_mask_BT"}
-FIELDS = (*_KEYS, "text")
-
-_LABELS = ("pseudo_masks", "masks")
 _BLOCK = 64  # items read at once when a split is taken into memory
 
 Key = tuple[int, int]
@@ -169,9 +167,8 @@ class CacheBatches(Dataset[RawBatch]):
             if field in _TEXT:
                 batch[_TEXT[field]] = values if field == "text_mask" else values.float()
                 continue
-            values = _planes(field, values)
-            values = turn(values, symmetries)
-            batch[_KEYS[field]] = values if field in _LABELS else values.float().div_(255)
+            values = turn(of_cache.planes(field, values), symmetries)
+            batch[_KEYS[field]] = of_cache.values(field, values)
         if "text_tokens" in raw.fields:
             batch["where_B2HW"] = turn(self._where(len(raw.item_B), device), symmetries)
         if self.augment.jitter and "images" in raw.fields:
@@ -273,20 +270,13 @@ def _kinds(fields: Sequence[str], cache: Cache, size_px: int) -> dict[str, _Kind
     return kinds
 
 
-def _planes(field: str, values: Tensor) -> Tensor:
-    """Bring a field, shaped as in the cache, to (B, channels, H, W)."""
-    if field == "images":
-        return values.permute(0, 3, 1, 2)
-    return values if field == "maps" else values[:, None]
-
-
 def _read(cache: Cache, field: str, items: npt.NDArray[np.int64], out: UInt8) -> None:
     """Read one field of some items at the size of `out`."""
     size = out.shape[1:3] if field == "images" else out.shape[-2:]
     if size == (cache.height, cache.width):
         cache.read(field, items, out=out)
         return
-    resize = resize_mask if field in _LABELS else resize_image
+    resize = resize_mask if field in of_cache.LABELS else resize_image
     for stored, target in zip(cache.read(field, items), out, strict=True):
         if field == "maps":
             target[:] = [resize(level, size) for level in stored]

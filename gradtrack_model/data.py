@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from gazetools.cache import Cache, open_cache
 from gazetools.errors import CacheError, TrainingError
+from gradtrack_model.fields import FIELDS, planes, values
 from gradtrack_model.opening import OpenedCache
 
 _KEYS = {
@@ -23,8 +24,6 @@ _KEYS = {
     "pseudo_masks": "pseudo_mask",
     "masks": "mask",
 }
-FIELDS = (*_KEYS, "text")
-
 Sample = dict[str, Any]
 
 
@@ -95,14 +94,14 @@ class CacheDataset(Dataset[Any]):
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Read items together, which is what a DataLoader asks for."""
         cache, items = self._cache.get(), self.indices[np.asarray(indices, np.int64)]
-        columns = {_KEYS[field]: _planes(cache, field, items) for field in self._pictures}
+        columns = {_KEYS[field]: _read(cache, field, items) for field in self._pictures}
         if "text" in self.fields:
             tokens, mask = cache.read_text(items)
             columns["text"] = torch.from_numpy(tokens).float()
             columns["text_mask"] = torch.from_numpy(mask)
         samples = [
             {"name": cache.items[item].name, "item": int(item)}
-            | {key: values[row] for key, values in columns.items()}
+            | {key: column[row] for key, column in columns.items()}
             for row, item in enumerate(items)
         ]
         return [self.transform(sample) for sample in samples] if self.transform else samples
@@ -128,11 +127,7 @@ class CacheDataset(Dataset[Any]):
             )
 
 
-def _planes(cache: Cache, field: str, items: npt.NDArray[np.int64]) -> torch.Tensor:
+def _read(cache: Cache, field: str, items: npt.NDArray[np.int64]) -> torch.Tensor:
     """Read a field of some items as (items, channels, H, W)."""
     stored = torch.from_numpy(cache.read(field, items))
-    if field == "images":
-        stored = stored.permute(0, 3, 1, 2).contiguous()
-    elif field != "maps":
-        stored = stored[:, None]
-    return stored if field in ("pseudo_masks", "masks") else stored.float().div_(255)
+    return values(field, planes(field, stored).contiguous())

@@ -48,7 +48,7 @@ def _own_gpu() -> torch.device:
 
 
 @contextmanager
-def enough_memory(config: TrainConfig) -> Iterator[None]:
+def enough_memory(remedy: str = "use --device cpu, or end what else runs there") -> Iterator[None]:
     """Say what helps if the GPU's memory does not suffice.
 
     Raises
@@ -60,9 +60,7 @@ def enough_memory(config: TrainConfig) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise TrainingError(
-            f"the GPU's memory does not suffice for batch_size = {config.batch_size} at size_px = "
-            f"{config.size_px} ({str(error).splitlines()[0]}); lower one of them or memory_gb, or "
-            "run fewer processes on this GPU"
+            f"the GPU's memory does not suffice ({str(error).splitlines()[0]}); {remedy}"
         ) from error
 
 

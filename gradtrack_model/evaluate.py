@@ -110,6 +110,7 @@ class Report:
     files: tuple[Path, ...]
 
 
+@devices.enough_memory()
 def evaluate(
     run_folder: Path,
     *,
@@ -149,8 +150,8 @@ def evaluate(
     ------
     TrainingError
         The run, a checkpoint, kept weights that are asked for, or reference masks in the split
-        are missing, or the split of another cache holds items that the run was trained or
-        selected on.
+        are missing, the split of another cache holds items that the run was trained or
+        selected on, or a GPU's memory does not suffice.
     CacheError
         The cache has gone, was changed since training, or is damaged.
     OutputError
@@ -162,10 +163,7 @@ def evaluate(
     load = partial(runs.load_checkpoint, run_folder, device=chosen)
     loaded = {name: load(name) for name in runs.CHECKPOINTS}
     kept = _kept_weights(run_folder) if best_on_split else []
-    with (
-        runs.open_run_cache(info, cache_path, split) as cache,
-        devices.enough_memory(info.config),
-    ):
+    with runs.open_run_cache(info, cache_path, split) as cache:
         masked = _with_masks(cache, split)
         folder = _evaluation_folder(run_folder, split, overwrite)
         heat = _score_heatmaps(cache, masked)

@@ -1,10 +1,10 @@
 """Batches of a data set in their order, read when asked for or ahead of it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
-from itertools import islice, starmap
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +37,7 @@ def batch_keys(seed: int, count: int, batch_size: int, iteration: int) -> list[K
 
 def raw_batches(
     dataset: CacheBatches, batch_size: int, iterations: range, *, workers: int = 0
-) -> Iterator[RawBatch]:
+) -> Generator[RawBatch]:
     """Return the batches of some iterations, one by one; :meth:`CacheBatches.finish` ends them.
 
     The items of a batch are sorted by how they are turned. Each of several processes gets its
@@ -61,12 +61,12 @@ def raw_batches(
     )
     if workers and dataset.source == "file":
         return _read_ahead(dataset, plans, workers)
-    return starmap(dataset.fetch, plans)
+    return (dataset.fetch(*plan) for plan in plans)
 
 
 def _read_ahead(
     dataset: CacheBatches, plans: Iterator[tuple[list[Key], Changes]], workers: int
-) -> Iterator[RawBatch]:
+) -> Generator[RawBatch]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="read")
     started: deque[Future[RawBatch]] = deque()
 

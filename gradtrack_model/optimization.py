@@ -29,7 +29,7 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
     r"""Return the learning rate of an iteration, from 0.
 
     Over the W = warmup · T first of T iterations it rises linearly to η; then, with
-    u = (t − W) / (T − W) from 0 to 1,
+    u = (t − W) / (T − 1 − W) from 0 to 1,
 
     .. math:: η(t) = η_\min + \tfrac{1}{2} (η - η_\min) (1 + \cos π u)
 

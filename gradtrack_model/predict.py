@@ -13,12 +13,13 @@ from torch import Tensor
 from gazetools.errors import FormatError, OutputError
 from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
 from gradtrack_model.augmentation import Augmentation, turned, turned_back
-from gradtrack_model.devices import as_input, pick_device, use_available_cores
+from gradtrack_model.devices import as_input, enough_memory, pick_device, use_available_cores
 from gradtrack_model.runs import Checkpoint, load_checkpoint
 
 BATCH = 8
 
 
+@enough_memory()
 def predict(
     run_folder: Path,
     images: Sequence[Path],
@@ -60,7 +61,7 @@ def predict(
     OutputError
         A mask exists already, or cannot be written.
     TrainingError
-        The run or its checkpoint is missing or damaged.
+        The run or its checkpoint is missing or damaged, or a GPU's memory does not suffice.
     """
     sources = _by_stem(images)
     targets = {stem: Path(out_folder) / f"{stem}.png" for stem in sources}

@@ -45,6 +45,7 @@ from gradtrack_model.networks import Networks
 
 FORMAT, VERSION = "gradtrack-run", 2
 CHECKPOINTS = ("best", "last")
+STATE = "last.pt"
 KEPT = "checkpoints"
 """Folder of the weights that are kept on the way."""
 
@@ -390,7 +391,7 @@ def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint
             about = json.loads((file.metadata() or {})[FORMAT])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         config = TrainConfig.from_dict(about["config"])
-        model = placed(_built(config, _members(about)), device, config)
+        model = placed(_built(config, _members(about)), torch.device("cpu"), config)
         model.load_state_dict(tensors)
         facts = CacheFacts(**about["cache"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -398,7 +399,12 @@ def load_checkpoint(folder: Path, name: str, device: torch.device) -> Checkpoint
             f"{path}: not a checkpoint of gradtrack_model, or damaged ({error})"
         ) from error
     return Checkpoint(
-        model.eval(), config, facts, about["iteration"], about["score"], about["selected_on"]
+        model.to(device).eval(),
+        config,
+        facts,
+        about["iteration"],
+        about["score"],
+        about["selected_on"],
     )
 
 
@@ -424,8 +430,13 @@ def load_state(path: Path) -> dict[str, Any]:
     Raises
     ------
     TrainingError
-        The file is damaged or would need unpickling.
+        The file is missing, damaged or would need unpickling.
     """
+    if not path.is_file():
+        raise TrainingError(
+            f"{path}: is missing, and without its state a run cannot go on; remove the folder and "
+            "train again"
+        )
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:

@@ -6,8 +6,8 @@ running average and the log; on a CPU a resumed run ends with the same bits.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import torch
 
 from gazetools.cache import Cache, open_cache
 from gazetools.errors import CacheError, TrainingError
-from gazetools.files import uninterrupted
+from gazetools.files import locked, uninterrupted
 from gradtrack_model import devices, distributed, runs
 from gradtrack_model.augmentation import Augmentation
 from gradtrack_model.batches import CacheBatches
@@ -98,7 +98,8 @@ def fit(
     CacheError
         The cache is damaged.
     OutputError
-        The run folder holds a run already, or cannot be written.
+        The run folder holds a run already, is being written by another training, or cannot be
+        written.
     """
     check_trackers(trackers)
     chosen = devices.pick_device(device)
@@ -106,10 +107,13 @@ def fit(
     with (
         distributed.process_group(chosen),
         devices.determinism(config),
-        devices.enough_memory(config),
+        devices.enough_memory(
+            f"lower batch_size = {config.batch_size}, size_px = {config.size_px} or memory_gb, or "
+            "run fewer processes on this GPU"
+        ),
     ):
         run = _prepared(config, cache_path, Path(run_folder), resume, chosen)
-        with closing(run.validation), closing(run.dataset):
+        with closing(run.validation), closing(run.dataset), _no_other_in(run.folder):
             _start(run, resume)
             _learn(run, workers, trackers, progress)
         return _finish(run)
@@ -170,16 +174,28 @@ def _training_items(cache_path: Path, config: TrainConfig, device: torch.device)
     )
 
 
+@contextmanager
+def _no_other_in(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of the run folder, which is made if need be."""
+    if distributed.is_first():
+        runs.make_folder(folder)
+        with locked(folder / runs.STATE):
+            yield
+    else:
+        yield
+
+
 def _start(run: _Run, resume: bool) -> None:
-    """Make the run folder with a first state, or take up the state that lies in it."""
-    distributed.wait_for_all()  # all have looked whether there is such a folder
-    state = run.folder / "last.pt"
-    if not resume and distributed.is_first():
+    """Make a run of a first state, or take up the state that lies in its folder."""
+    distributed.wait_for_all()  # all have looked whether there is such a run
+    if resume:
+        run.trainer.restore(runs.load_state(run.folder / runs.STATE))
+    elif distributed.is_first():
         with uninterrupted():
-            runs.write_run(run.folder, run.info, run.trainer.parameters, run.trainer.device)
+            runs.check_new(run.folder)
+            # first, as with its config.json a folder is a run to go on with
             run.trainer.save(run.folder)
-    elif resume and state.is_file():
-        run.trainer.restore(runs.load_state(state))
+            runs.write_run(run.folder, run.info, run.trainer.parameters, run.trainer.device)
 
 
 def _learn(
@@ -194,6 +210,7 @@ def _learn(
     batches = raw_batches(run.dataset, config.batch_size, left, workers=workers)
     told = trackers if distributed.is_first() else ()
     with (
+        closing(batches),
         Trackers(told, run.folder, config, trainer.iteration) as tracking,
         deferred_interrupt() as raise_if_interrupted,
     ):

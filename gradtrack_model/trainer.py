@@ -124,7 +124,7 @@ class Trainer:
             "log": vars(self.log),
         }
         if distributed.is_first():
-            runs.save_state(run_folder / "last.pt", state)
+            runs.save_state(run_folder / runs.STATE, state)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state.
@@ -142,4 +142,4 @@ class Trainer:
             self.log = Log(**state["log"])
             self.iteration = int(state["iteration"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise TrainingError(f"last.pt is not a state of this run ({error})") from error
+            raise TrainingError(f"{runs.STATE} is not a state of this run ({error})") from error

@@ -12,7 +12,7 @@ PACKAGES = {"gazetools": "gazetools", "gradtrack_model": "gradtrack_model", "cli
 
 FLOORS = (
     {"errors"},
-    {"files", "progress", "workers"},
+    {"files", "progress", "settings", "workers"},
     {"tables", "geometry", "images", "kernels", "timeline"},
     {"trials"},
     {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made_caches import random_record, write
 
-from gazetools.cache import CacheSpec, open_cache
+from gazetools.cache import Cache, CacheSpec, open_cache
 from gazetools.cache.sharded import MANIFEST, SHARDS, ShardedCache, write_manifest
 from gazetools.errors import CacheError
 from gazetools.tables import read_table, write_table
@@ -37,6 +37,19 @@ def folder(tmp_path):
 
 
 # ---------------------------------------------------------------- shards
+
+
+@pytest.mark.parametrize(("at_once", "opened"), [(4, 3), (3, 3), (2, 9)])
+def test_shards_stay_open_until_they_are_too_many(folder, monkeypatch, at_once, opened):
+    monkeypatch.setattr("gazetools.cache.sharded._OPEN_AT_ONCE", at_once)
+    paths = []
+    real = Cache.open
+    monkeypatch.setattr(Cache, "open", lambda path: paths.append(path) or real(path))
+    with open_cache(folder) as cache:
+        for _ in range(2):
+            for item in (0, 2, 4):
+                cache.read("images", [item])
+    assert len(paths) == opened
 
 
 @pytest.mark.parametrize("spec", [SPEC, CacheSpec(1, 4, 4, "gzip")])

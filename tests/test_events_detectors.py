@@ -23,7 +23,6 @@ from gazetools.events import (
     idt_xy,
     ivt_px,
     knows_eyes,
-    parse_settings,
     profile,
     saccades,
     smoothed_gaze,
@@ -32,6 +31,7 @@ from gazetools.events.detector import FIXATION, MISSING, SACCADE
 from gazetools.events.engbert_kliegl import reach_samples
 from gazetools.geometry import Screen
 from gazetools.readers import read
+from gazetools.settings import parse_settings
 
 SCREEN = Screen(1920, 1080, 1920 * MM_PER_PX, 1080 * MM_PER_PX, 600.0)
 PLAIN = IVT(gap_fill_ms=None, merge_max_gap_ms=None)

@@ -21,8 +21,9 @@ from gazetools.images import encode_png, resize_image, resize_mask
 from gradtrack_model import batches as batches_module
 from gradtrack_model import loading, memory, opening, train
 from gradtrack_model.augmentation import Augmentation, turn, turned, turned_back
-from gradtrack_model.batches import FIELDS, CacheBatches
+from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import PRESETS
+from gradtrack_model.fields import FIELDS
 from gradtrack_model.loading import batch_keys, raw_batches
 
 ALL = Augmentation(flips=True, quarter_turns=True, jitter=0.3)

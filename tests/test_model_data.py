@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from gazetools.cache import open_cache
 from gazetools.errors import CacheError, TrainingError
 from gradtrack_model import CacheDataset
-from gradtrack_model.data import FIELDS
+from gradtrack_model.fields import FIELDS
 
 
 @pytest.fixture(scope="module")

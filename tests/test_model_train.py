@@ -19,6 +19,7 @@ from gazetools.errors import CacheError, ConfigError, OutputError, TrainingError
 from gradtrack_model import runs, train
 from gradtrack_model.batches import CacheBatches
 from gradtrack_model.config import PRESETS
+from gradtrack_model.evaluate import evaluate
 from gradtrack_model.methods import METHODS
 from gradtrack_model.methods.heatmap import HeatmapSupervision
 from gradtrack_model.metrics import dice
@@ -276,6 +277,43 @@ def test_a_run_folder_holds_a_state_from_its_first_moment(cache_path, tmp_path, 
     assert_same_run(folder, uninterrupted)
 
 
+def test_what_holds_no_state_is_no_run_to_go_on_with(cache_path, tmp_path, monkeypatch):
+    def full(*_):
+        raise OutputError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "save_state", full)
+        with pytest.raises(OutputError, match="disk full"):
+            fit(SHORT, cache_path, tmp_path / "run")
+    with pytest.raises(TrainingError, match="no run here"):
+        fit(SHORT, cache_path, tmp_path / "run", resume=True)
+    fit(SHORT, cache_path, tmp_path / "run")
+    (tmp_path / "run" / "last.pt").unlink()
+    with pytest.raises(TrainingError, match=r"last\.pt: is missing, and without its state"):
+        fit(SHORT, cache_path, tmp_path / "run", resume=True)
+
+
+def test_two_trainings_do_not_write_one_run(cache_path, tmp_path):
+    folder = tmp_path / "run"
+
+    def beside(_):
+        with pytest.raises(OutputError, match="is being written by another"):
+            fit(SHORT, cache_path, folder, resume=True)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(SHORT, cache_path, folder, progress=beside)
+    assert fit(SHORT, cache_path, folder, resume=True).iterations == SHORT.iterations
+
+
+def test_a_run_may_go_on_with_less_memory(cache_path, tmp_path, uninterrupted):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        fit(SHORT, cache_path, folder, progress=StopAt(2))
+    fit(SHORT.replace(memory_gb=0, save_every=3), cache_path, folder, resume=True)
+    assert (folder / "metrics.csv").read_bytes() == (uninterrupted / "metrics.csv").read_bytes()
+
+
 def test_ctrl_c_before_the_first_iteration_leaves_nothing(cache_path, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
@@ -470,8 +508,17 @@ def test_too_little_gpu_memory_is_told_with_what_helps(cache_path, tmp_path, mon
         raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
 
     monkeypatch.setattr(Trainer, "step", full)
-    with pytest.raises(TrainingError, match=r"batch_size = 4 at size_px = 32 \(CUDA out of mem"):
+    with pytest.raises(TrainingError, match=r"\(CUDA out of memory\.\); lower batch_size = 4,"):
         fit(SHORT, cache_path, tmp_path / "run")
+
+
+def test_weights_that_do_not_fit_are_not_called_damaged(uninterrupted, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.nn.Module, "eval", full)
+    with pytest.raises(TrainingError, match=r"does not suffice .* use --device cpu"):
+        evaluate(uninterrupted)
 
 
 def test_the_state_that_tells_of_the_best_weights_is_saved_with_them(cache_path, tmp_path):

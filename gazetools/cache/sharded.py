@@ -172,7 +172,7 @@ class ShardedCache(Cache):
             raise CacheError(f"{self.path}: closed; open it again")
         if number not in self._open:
             idle = [other for other in self._open if not self._users[other]]
-            for other in idle[: len(self._open) + 1 - _OPEN_AT_ONCE]:
+            for other in idle[: max(0, len(self._open) + 1 - _OPEN_AT_ONCE)]:
                 self._open.pop(other).close()
             self._open[number] = self._opened_anew(number)
         return self._open[number]

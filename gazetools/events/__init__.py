@@ -16,7 +16,7 @@ from gazetools.events.detector import FIXATION, SACCADE
 from gazetools.events.engbert_kliegl import EngbertKliegl, detect_engbert_kliegl
 from gazetools.events.idt import IDT, detect_idt
 from gazetools.events.ivt import IVT, detect_ivt, smooth
-from gazetools.events.profiles import PROFILES, AnyDetector, parse_settings, profile
+from gazetools.events.profiles import PROFILES, AnyDetector, profile
 from gazetools.events.saccade_parser import SaccadeParser, detect_saccade_parser
 from gazetools.events.saccades import measure_saccades
 from gazetools.events.signals import Found, idt_xy, ivt_px
@@ -45,7 +45,6 @@ __all__ = [
     "ivt_px",
     "knows_eyes",
     "mark_blinks",
-    "parse_settings",
     "profile",
     "saccades",
     "smoothed_gaze",

@@ -8,7 +8,6 @@ A file of settings is TOML. It starts from a profile, or from a detector's defau
 """
 
 import tomllib
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,29 +72,6 @@ def profile(name: str | Path, **overrides: Any) -> AnyDetector:
         )
     base = PROFILES[str(name)]
     return type(base).of(**asdict(base) | overrides) if overrides else base
-
-
-def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
-    """Read settings of the form ``name=value``, as a command line has them.
-
-    Raises
-    ------
-    ConfigError
-        A text has no ``=``, or nothing on one side of it.
-    """
-    settings: dict[str, Any] = {}
-    for text in texts:
-        name, _, value = (part.strip() for part in text.partition("="))
-        if not name or not value:
-            raise ConfigError(
-                f"setting {text!r} is not understood; expected name=value, "
-                "as in velocity_threshold_deg_s=40"
-            )
-        try:
-            settings[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[name] = value
-    return settings
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:

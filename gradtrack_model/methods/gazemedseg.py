@@ -2,7 +2,8 @@
 
 Y. Zhong et al., "Weakly-supervised Medical Image Segmentation with Gaze Annotations", MICCAI
 2024. The two pseudo-masks are thresholds of one CRF-refined heatmap, .5 and .3 for Kvasir-SEG
-(``gazetools render --masks-from crf --band 0.3 0.5``), .4 and .2 for NCI-ISBI.
+(``gazetools render --masks-from crf --band 0.3 0.5``), .4 and .2 for NCI-ISBI. Its code trains with
+SGD of momentum .99, its paper with Adam; here it has the optimiser of all methods, of momentum .9.
 """
 
 import torch

@@ -1,7 +1,10 @@
 """GradTrack: pseudo-masks, and Track Attention supervised by the levels of the gaze track.
 
 The paper does not say how Track Attention works, how its losses are weighted or where its
-pseudo-masks come from; this is our reading of it, with every choice a setting.
+pseudo-masks come from; this is our reading of it. What may well be read otherwise is a setting.
+Ours without a setting: the attention loss is a binary cross-entropy, maps are averaged down to the
+size of their stage, and attention comes after a stage's convolutions, of no more than a few
+channels, and goes on to the next stage as its sigmoid; it does not attend across places.
 """
 
 import torch
