@@ -22,9 +22,12 @@ from safetensors.torch import load_file
 
 from gazetools.cache import create_cache, open_cache
 from gazetools.cache.sharded import write_manifest
+from gazetools.errors import ConfigError
 from gazetools.images import encode_png
 from gradtrack_model import runs
-from gradtrack_model.config import PRESETS, from_toml
+from gradtrack_model.config import PRESETS, TrainConfig, from_toml
+from gradtrack_model.methods import METHODS
+from gradtrack_model.tracking import TRACKERS
 from gradtrack_model.train import RunSummary, Trainer
 
 COMMANDS = {
@@ -190,6 +193,18 @@ def test_every_option_of_train_is_a_setting_or_goes_with_resume():
 
 
 # ---------------------------------------------------------------- what reaches the library
+
+
+def test_the_commands_choices_are_the_librarys():
+    # typed twice, because importing the library would make --help slow
+    kinds = {option.name: option.type for option in gradtrack.train.params}
+    assert list(kinds["preset"].choices) == list(PRESETS)
+    assert list(kinds["trackers"].choices) == list(TRACKERS)
+    for name in ("method", "encoder"):
+        among = re.escape(f"expected one of {', '.join(kinds[name].choices)}")
+        with pytest.raises(ConfigError, match=f"{among}$"):
+            TrainConfig(**{name: "none"})
+    assert set(kinds["method"].choices) == set(METHODS)
 
 
 def test_settings_come_from_preset_options_and_set(lab, fitted):
