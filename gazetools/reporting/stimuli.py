@@ -417,11 +417,10 @@ def _flags_by_stimulus(sources: Sources) -> dict[str, list[str]]:
 def _dice_by_stimulus(runs: tuple[Run, ...]) -> dict[str, float]:
     """Dice of the first evaluation that tells of a stimulus."""
     found: dict[str, float] = {}
-    for run in runs:
-        for evaluation in run.evaluations:
-            values = evaluation.figures.get("dice")
-            if values is not None:
-                for name, value in zip(evaluation.images, values.tolist(), strict=True):
-                    if np.isfinite(value):
-                        found.setdefault(key_of(name), value)
+    for evaluation in (evaluation for run in runs for evaluation in run.evaluations):
+        if (values := evaluation.figures.get("dice")) is None:
+            continue
+        for name, value in zip(evaluation.images, values.tolist(), strict=True):
+            if np.isfinite(value):
+                found.setdefault(key_of(name), value)
     return found

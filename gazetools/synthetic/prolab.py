@@ -181,7 +181,7 @@ def _header(options: ExportOptions) -> list[str]:
 
 def _rows(session: Session, spec: CohortSpec, options: ExportOptions) -> pd.DataFrame:
     """Return samples, mouse and event rows of one recording in order of time."""
-    samples = _sample_rows(session.samples, spec)
+    samples = _sample_rows(session.samples)
     samples = samples.join(_shown(samples["t_ms"].to_numpy(), session.presentations))
     samples = _with_media_gaze(samples, ("gaze",))
     if options.labels:
@@ -191,10 +191,10 @@ def _rows(session: Session, spec: CohortSpec, options: ExportOptions) -> pd.Data
     others = _with_running_event(_other_rows(session, spec), samples)
     rows = pd.concat([others, samples], ignore_index=True)
     rows = rows.sort_values("t_ms", kind="stable", ignore_index=True)
-    return rows.assign(**_constants(session, spec, options), **_times(rows, session, options))
+    return rows.assign(**_constants(session, spec, options), **_times(rows, options))
 
 
-def _sample_rows(samples: pd.DataFrame, spec: CohortSpec) -> pd.DataFrame:
+def _sample_rows(samples: pd.DataFrame) -> pd.DataFrame:
     """Add validity codes and the vendor's gaze point: the mean of the eyes that were seen."""
     rows = samples.assign(sensor="Eye Tracker")
     for eye in ("left", "right"):
@@ -310,9 +310,7 @@ def _constants(session: Session, spec: CohortSpec, options: ExportOptions) -> di
     }
 
 
-def _times(
-    rows: pd.DataFrame, session: Session, options: ExportOptions
-) -> dict[str, NDArray[np.float64]]:
+def _times(rows: pd.DataFrame, options: ExportOptions) -> dict[str, NDArray[np.float64]]:
     """Return the clock of the recording, and that of the tracker for its own rows."""
     time_us = (rows["t_ms"].to_numpy() * 1000).round() + _FIRST_SAMPLE_US
     ms = options.time_unit == "ms" and not options.bare_headers
