@@ -1,8 +1,8 @@
 """The command `gazetools export`."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +95,8 @@ def export(tables: tuple[Path, ...], to: str, as_json: bool, **given: Any) -> No
     options = _Options(**given)
     options.check_out(tables)
     found = read_tables(tables, options.known_screen)
-    done = _WRITERS[to](found, options)
-    _print_done(found, options.out, to, done, as_json=as_json)
+    done = _write(found, to, options)
+    _print_done(options.out, to, done, as_json=as_json)
 
 
 def _check_options(to: str) -> None:
@@ -172,69 +172,39 @@ class _Options:
         return read_about(self.about, (*self.settings, *named), known)
 
 
-# ---------------------------------------------------------------- formats
+def _write(found: "Tables", to: str, options: _Options) -> "Exported":
+    """Write the tables as a format, with what the options say of it."""
+    from gazetools import exporting
+
+    out, overwrite = options.out, options.overwrite
+    if to == "bids":
+        name = options.name or out.resolve().name
+        bids = exporting.BidsSpec(name, options.task or exporting.BidsSpec.task)
+        return exporting.export_bids(found, out, bids, overwrite=overwrite)
+    if to == "croissant":
+        return exporting.export_croissant(found, out, options.said(), overwrite=overwrite)
+    if to == "hf":
+        folder = exporting.HuggingFaceSpec(
+            options.said(), options.splits, options.images, options.masks
+        )
+        return exporting.export_hugging_face(found, out, folder, overwrite=overwrite)
+    if to == "coco-scanpath":
+        task = options.task or exporting.ScanpathSpec.task
+        scanpaths = exporting.ScanpathSpec(task, options.splits, options.images)
+        return exporting.export_scanpaths(found, out, scanpaths, overwrite=overwrite)
+    if to == "csv":
+        return exporting.export_csv(found, out, overwrite=overwrite)
+    return exporting.export_report(found, out, overwrite=overwrite)
 
 
-def _bids(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import BidsSpec, Exported, export_bids
-
-    name = options.name or options.out.resolve().name
-    task = options.task or BidsSpec.task
-    spec = BidsSpec(name, task, options.known_screen)
-    return Exported(export_bids(found, options.out, spec, overwrite=options.overwrite))
-
-
-def _croissant(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import export_croissant
-
-    return export_croissant(found, options.out, options.said(), overwrite=options.overwrite)
-
-
-def _hugging_face(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import HuggingFaceSpec, export_hugging_face
-
-    spec = HuggingFaceSpec(options.said(), options.splits, options.images, options.masks)
-    return export_hugging_face(found, options.out, spec, overwrite=options.overwrite)
-
-
-def _scanpaths(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import ScanpathSpec, export_scanpaths
-
-    spec = ScanpathSpec(options.task or ScanpathSpec.task, options.splits, options.images)
-    return export_scanpaths(found, options.out, spec, overwrite=options.overwrite)
-
-
-def _csv(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import Exported, export_csv
-
-    export_csv(found, options.out, overwrite=options.overwrite)
-    return Exported()
-
-
-def _report(found: "Tables", options: _Options) -> "Exported":
-    from gazetools.exporting import Exported, export_report
-
-    export_report(found, options.out, overwrite=options.overwrite)
-    return Exported()
-
-
-_WRITERS: dict[str, Callable[["Tables", _Options], "Exported"]] = {
-    "bids": _bids,
-    "croissant": _croissant,
-    "hf": _hugging_face,
-    "coco-scanpath": _scanpaths,
-    "csv": _csv,
-    "report": _report,
-}
-
-
-def _print_done(found: "Tables", out: Path, to: str, done: "Exported", *, as_json: bool) -> None:
-    kinds = ("samples", "fixations", "saccades", "blinks")
-    counts = {kind: len(getattr(found, kind)) for kind in kinds}
+def _print_done(out: Path, to: str, done: "Exported", *, as_json: bool) -> None:
     if as_json:
-        told = {"out": str(out), "to": to, "files": done.files, "left_out": list(done.left_out)}
-        click.echo(json.dumps({**told, **counts}))
+        kinds = dict.fromkeys(("samples", "fixations", "saccades", "blinks"), 0)
+        left_out = [asdict(one) for one in done.left_out]
+        told = {"out": str(out), "to": to, "files": done.files, "left_out": left_out}
+        click.echo(json.dumps({**told, **kinds, **done.rows}))
     else:
-        rows = [(kind, f"{count:,}" if count else "") for kind, count in counts.items()]
-        left = "; ".join(done.left_out)
-        print_summary(f"{out}: {to}", [("files", f"{done.files:,}"), *rows, ("left out", left)])
+        rows = [("files", f"{done.files:,}")]
+        rows += [(kind, f"{count:,}") for kind, count in done.rows.items()]
+        rows += [("left out", str(one)) for one in done.left_out]
+        print_summary(f"{out}: {to}", rows)

@@ -6,7 +6,7 @@ a validated table needs no further checks.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -270,6 +270,47 @@ QUALITY = Schema(
     ),
 )
 
+TABLES = (SAMPLES, FIXATIONS, SACCADES, BLINKS, QUALITY)
+"""Every kind of table that is kept as Parquet."""
+
+
+def kind_of(columns: Collection[str]) -> Schema:
+    """Tell which of TABLES has these columns.
+
+    A table fits if no column is absent that :meth:`Schema.conform` would ask for. Of several that
+    fit, it is the one that knows most of the columns, and then the one that misses fewest of its
+    own: blinks have every column that saccades must have.
+
+    Raises
+    ------
+    SchemaError
+        None fits.
+    """
+    kind = max(TABLES, key=lambda schema: _fit(schema, columns))
+    if absent := _absent(kind, columns):
+        raise SchemaError(
+            f"its columns are those of none of our tables ({_names(TABLES)}); as {kind.name}, the "
+            f"nearest, it has no {', '.join(absent)}; found {', '.join(columns) or 'none'}; rename "
+            "or add columns"
+        )
+    return kind
+
+
+def _fit(schema: Schema, columns: Collection[str]) -> tuple[int, int, int]:
+    """How well columns fit a schema; the greatest fits best."""
+    required = {column.name for column in schema.columns if column.required}
+    known = len(required.intersection(columns))
+    return -len(_absent(schema, columns)), known, known - len(required)
+
+
+def _absent(schema: Schema, columns: Collection[str]) -> list[str]:
+    needed = (column.name for column in schema.columns if column.required and not column.nullable)
+    return [name for name in needed if name not in columns]
+
+
+def _names(schemas: Sequence[Schema]) -> str:
+    return ", ".join(schema.name for schema in schemas)
+
 
 def complete_samples(table: pd.DataFrame) -> pd.DataFrame:
     """Give a SAMPLES table all declared columns, and no others.
@@ -437,6 +478,26 @@ def describe_table(path: Path) -> tuple[str | None, list[str]]:
     """
     with _opened(path) as (file, note):
         return note.get("table"), file.schema_arrow.names
+
+
+def schema_of(path: Path, among: Sequence[Schema] = TABLES) -> Schema:
+    """Tell which table a Parquet file holds: as its footer says, or else by its columns.
+
+    Raises
+    ------
+    SchemaError
+        The file is damaged or not Parquet, or holds none of `among`.
+    """
+    told, columns = describe_table(path)
+    if told is None:
+        try:
+            told = kind_of(columns).name
+        except SchemaError as error:
+            raise SchemaError(f"{path}: {error}") from error
+    for schema in among:
+        if schema.name == told:
+            return schema
+    raise SchemaError(f"{path}: holds a {told} table; expected one of {_names(among)}")
 
 
 @contextmanager

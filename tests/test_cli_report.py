@@ -1,11 +1,15 @@
 """The command `report`: what it writes, prints and refuses."""
 
 import json
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from gazetools_cli.report import report
 from test_reporting import fixations, write_fixations, write_run
+
+from gazetools.reporting.sources import open_sources
 
 
 def run(*arguments):
@@ -59,6 +63,20 @@ def test_one_line_says_what_is_wrong(table, tmp_path):
     assert not (tmp_path / "report.html").exists()
     assert run().exit_code == 2
     assert run(table, "--first", "none").exit_code == 2
+
+
+def test_a_table_without_our_footer_is_told_by_its_columns(table, tmp_path):
+    who = {"recording": "one", "subject": "R01", "trial": 1, "stimulus": "a"}
+    blink = {**who, "onset_ms": 100.0, "duration_ms": 80.0, "eye": "both", "source": "theirs"}
+    pd.DataFrame([blink]).to_parquet("blinks.parquet")
+    with open_sources([table, Path("blinks.parquet")]) as sources:
+        assert [len(one.rows) for one in sources.blinks] == [1]
+        assert [one.path for one in sources.fixations] == [table]
+    assert run(table, "blinks.parquet").exit_code == 0
+    pd.DataFrame([blink]).drop(columns="onset_ms").to_parquet("none.parquet")
+    done = run(table, "none.parquet", "-o", "x.html")
+    assert done.exit_code == 1
+    assert "none.parquet: its columns are those of none of our tables" in done.stderr
 
 
 def test_nothing_is_left_when_it_is_interrupted(table, tmp_path, monkeypatch):

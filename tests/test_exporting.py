@@ -1,5 +1,6 @@
 """Exports: what is written is read back, judged by the BIDS validator, whole or absent."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -19,12 +20,12 @@ from hypothesis import strategies as st
 
 from gazetools import exporting
 from gazetools.errors import ConfigError, GeometryError, OutputError, SchemaError
-from gazetools.exporting import BidsSpec, Tables, bids, bids_recording, export_bids
+from gazetools.exporting import BidsSpec, LeftOut, Tables, bids, bids_recording, export_bids
 from gazetools.exporting.folders import LISTING
 from gazetools.geometry import Screen
 from gazetools.readers import read
 from gazetools.readers.building import samples_table
-from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, write_table
+from gazetools.tables import BLINKS, FIXATIONS, QUALITY, SACCADES, SAMPLES, write_table
 
 SCREEN = Screen(1920, 1080, 527, 296, 650)
 SPEC = BidsSpec(screen=SCREEN)
@@ -187,10 +188,42 @@ def test_only_fixations_are_a_derivative(tables, tmp_path):
 def test_saccades_of_the_samples_where_there_is_no_table(tables, tmp_path):
     event = ["fixation"] * 59 + ["saccade"] * 2 + ["fixation"] * 59
     samples = tables.samples.assign(event=event, event_index=[1] * 61 + [2] * 59)
-    export_bids(Tables(samples=SAMPLES.conform(samples)), tmp_path / "bids", SPEC)
+    done = export_bids(Tables(samples=SAMPLES.conform(samples)), tmp_path / "bids", SPEC)
+    assert (done.rows, done.left_out) == ({"samples": 120, "saccades": 1}, ())
     (found,) = read(tmp_path / "bids")
     assert found.saccades["duration_ms"].tolist() == pytest.approx([2 * 8.333])
     assert found.fixations.empty
+
+
+UNTIMED = "their recordings have no samples, on whose clock BIDS has them"
+
+
+def test_what_bids_has_no_clock_for_is_counted(tables, tmp_path):
+    timeless = Tables(
+        fixations=tables.fixations, saccades=tables.saccades, blinks=tables.blinks.assign(mine=1)
+    )
+    done = export_bids(timeless, tmp_path / "derivative")
+    assert done.rows == {"fixations": 2}
+    assert done.left_out == (LeftOut(1, "saccades", UNTIMED), LeftOut(1, "blinks", UNTIMED))
+
+    blinks = [tables.blinks, *(tables.blinks.assign(recording=name) for name in ("R2", "R3"))]
+    some = dataclasses.replace(tables, blinks=pd.concat(blinks, ignore_index=True))
+    done = export_bids(some, tmp_path / "raw", SPEC)
+    assert done.files == len(files(tmp_path / "raw"))
+    assert done.rows == {"samples": 120, "fixations": 2, "saccades": 1, "blinks": 1}
+    assert done.left_out == (LeftOut(2, "blinks", UNTIMED),)
+    (found,) = read(tmp_path / "raw")
+    assert (len(found.saccades), len(found.blinks)) == (1, 1)
+
+
+def test_columns_that_bids_has_no_place_for_are_named(tables, tmp_path):
+    kinds = ("samples", "fixations", "saccades", "blinks")
+    more = Tables(**{kind: getattr(tables, kind).assign(grade=1, left_hand=2) for kind in kinds})
+    done = export_bids(more, tmp_path / "bids", SPEC)
+    assert done.rows == {"samples": 120, "fixations": 2, "saccades": 1, "blinks": 1}
+    assert done.left_out == tuple(
+        LeftOut(2, f"columns of {kind}", "not declared (grade, left_hand)") for kind in kinds
+    )
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\tb\nc", "/", "Zoë", "", "CON", "sub-01"])
@@ -340,7 +373,12 @@ def test_any_samples_are_read_back(tmp_path_factory, samples):
 
 def test_a_report_is_read_back(tables, tmp_path):
     out = tmp_path / "report.txt"
-    exporting.export_report(tables, out)
+    done = exporting.export_report(tables, out)
+    assert (done.files, done.rows) == (1, {"fixations": 2})
+    assert done.left_out == tuple(
+        LeftOut(count, kind, "the format is for fixations alone")
+        for kind, count in (("samples", 120), ("saccades", 1), ("blinks", 1))
+    )
     (found,) = read(out)
     assert (found.format, found.subject) == ("eyelink-report", "P01")
     for name in ("trial", "stimulus", "order", "onset_ms", "duration_ms", "x_px", "y_px"):
@@ -367,7 +405,9 @@ def test_a_report_needs_the_screen(tables, tmp_path):
 
 def test_csv_is_the_table(tables, tmp_path):
     fixations = tables.fixations.assign(stimulus='Zoë, "b"\n')
-    exporting.export_csv(Tables(fixations=fixations), tmp_path / "f.csv")
+    fixations = fixations.assign(mine=1)
+    done = exporting.export_csv(Tables(fixations=fixations), tmp_path / "f.csv")
+    assert (done.files, done.rows, done.left_out) == (1, {"fixations": 2}, ())
     found = FIXATIONS.conform(pd.read_csv(tmp_path / "f.csv"))
     pd.testing.assert_frame_equal(found, fixations)
     with pytest.raises(SchemaError, match="4 tables with rows, expected one"):
@@ -414,6 +454,32 @@ def test_the_command(tables, tmp_path):
     assert run(paths[0], "--to", "csv", "-o", tmp_path / "s.csv").exit_code == 0
     assert len((tmp_path / "s.csv").read_text().splitlines()) == 121
     assert "already exists" in run(paths[0], "--to", "csv", "-o", tmp_path / "s.csv").stderr
+
+
+@pytest.mark.parametrize("to", ["bids", "coco-scanpath", "report"])
+def test_the_command_tells_what_it_wrote_and_what_not(to, tables, tmp_path):
+    places = {"x_im": 1.0, "y_im": 1.0, "mine": 1}
+    changed = dataclasses.replace(tables, fixations=tables.fixations.assign(**places))
+    _, *paths = written(changed, tmp_path)  # no samples
+    done = run(*paths, "--to", to, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()[1:]]
+    told = [(name, said) for name, said in lines if name != "files"]
+    why = UNTIMED if to == "bids" else "the format is for fixations alone"
+    assert sorted(told) == [
+        ("fixations", "2"),
+        ("left", f"out   1 blinks: {why}"),
+        ("left", "out   1 columns of fixations: not declared (mine)"),
+        ("left", f"out   1 saccades: {why}"),
+    ]
+    done = run(*paths, "--to", to, "-o", tmp_path / "out", "--overwrite", "--json")
+    told = json.loads(done.stdout)
+    assert [told[kind] for kind in ("samples", "fixations", "saccades", "blinks")] == [0, 2, 0, 0]
+    assert {(one["count"], one["what"], one["why"]) for one in told["left_out"]} == {
+        (1, "blinks", why),
+        (1, "saccades", why),
+        (1, "columns of fixations", "not declared (mine)"),
+    }
 
 
 def test_a_data_set_is_ingested_like_any_export(tables, tmp_path):
@@ -468,6 +534,26 @@ def test_tables_without_our_footer_are_told_by_their_columns(tables, tmp_path):
         pd.testing.assert_frame_equal(getattr(found, schema.name), given)
     tables.fixations.drop(columns=["x_px", "y_px"]).to_parquet(tmp_path / "f.parquet")
     assert len(exporting.read_tables([tmp_path / "f.parquet"]).fixations) == 2
+
+
+def quality():
+    who = {"file": "e.tsv", "recording": "r", "subject": "s", "level": "recording"}
+    return QUALITY.conform(pd.DataFrame([who | {"flags": "", "notes": ""}]))
+
+
+def test_a_quality_table_is_not_exported(tmp_path):
+    write_table(quality(), tmp_path / "ours.parquet", QUALITY, provenance={})
+    quality().to_parquet(tmp_path / "bare.parquet")
+    for name in ("ours", "bare"):
+        done = run(tmp_path / f"{name}.parquet", "--to", "csv", "-o", tmp_path / "q.csv")
+        assert done.exit_code == 1
+        assert f"{name}.parquet: holds a quality table; expected one of samples" in done.stderr
+
+
+def test_columns_of_no_table_are_refused(tables, tmp_path):
+    tables.fixations.drop(columns="source").to_parquet(tmp_path / "f.parquet")
+    with pytest.raises(SchemaError, match=r"f\.parquet: its columns .* fixations, .* no source;"):
+        exporting.read_tables([tmp_path / "f.parquet"])
 
 
 @pytest.mark.real

@@ -18,6 +18,7 @@ from gazetools.exporting import (
     About,
     BidsSpec,
     HuggingFaceSpec,
+    LeftOut,
     ScanpathSpec,
     Tables,
     export_bids,
@@ -42,6 +43,9 @@ ABOUT = About(
     citations=("B. Keller, Gaze, 2026 ```",),
     consent="written, for publication; ethics board of X, 17/2026",
 )
+
+NOTE = LeftOut(1, "columns of fixations", "not declared (note)")
+SAMPLES_OUT = LeftOut(3, "samples", "the format is for fixations alone")
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +147,7 @@ OLD_CALLS = (
 def test_mlcroissant_loads_every_row(tables, tmp_path):
     done = export_croissant(tables, tmp_path / "out", ABOUT)
     assert files(tmp_path / "out") == ["croissant.json", "fixations.parquet", "samples.parquet"]
-    assert (done.files, done.left_out) == (3, ("columns of fixations: note",))
+    assert (done.files, done.rows, done.left_out) == (3, {"samples": 3, "fixations": 12}, (NOTE,))
     found = FIXATIONS.conform(records(tmp_path / "out", "fixations"))
     pd.testing.assert_frame_equal(found, tables.fixations.drop(columns="note"))
     found = SAMPLES.conform(records(tmp_path / "out", "samples"))
@@ -217,7 +221,8 @@ def load(folder, *names):
 def test_datasets_loads_every_row(tables, tmp_path, lists):
     spec = HuggingFaceSpec(ABOUT, splits=lists)
     done = export_hugging_face(tables, tmp_path / "out", spec)
-    assert done.left_out == ("1 samples on no image, so in no split", done.left_out[1])
+    assert done.left_out == (LeftOut(1, "samples", "on no image, so in no split"), NOTE)
+    assert done.rows == {"samples": 2, "fixations": 12}
     assert files(tmp_path / "out") == [
         *("CITATION.cff", "README.md"),
         *("data/fixations/test.parquet", "data/fixations/train.parquet"),
@@ -399,7 +404,8 @@ def between(tables):
 def test_a_cross_needs_no_image(between, pictures):
     spec = HuggingFaceSpec(ABOUT, images=pictures / "images")
     done = export_hugging_face(between, pictures / "out", spec)
-    assert done.left_out == ("1 stimuli without an image",)
+    assert done.left_out == (LeftOut(1, "stimuli", "without an image"),)
+    assert done.rows == {"samples": 3, "fixations": 14, "images": 3}
     assert load(pictures / "out", "images")["train"]["stimulus"][:] == ["a.png", "b.png", "c"]
     assert len(load(pictures / "out")["train"]) == 14
 
@@ -408,15 +414,17 @@ def test_a_cross_needs_no_list(between, pictures, lists):
     spec = HuggingFaceSpec(ABOUT, lists, pictures / "images")
     done = export_hugging_face(between, pictures / "out", spec)
     assert done.left_out == (
-        "1 samples on no image, so in no split",
-        "2 fixations on no image, so in no split",
-        "1 stimuli without an image",
+        LeftOut(1, "samples", "on no image, so in no split"),
+        LeftOut(2, "fixations", "on no image, so in no split"),
+        LeftOut(1, "stimuli", "without an image"),
     )
+    assert done.rows == {"samples": 2, "fixations": 12, "images": 3}
     assert {name: len(rows) for name, rows in load(pictures / "out").items()} == {
         **{"train": 8, "test": 4},
     }
     done = export_scanpaths(between, pictures / "s.json", ScanpathSpec(splits=lists))
-    assert done.left_out == ("2 fixations without a position on an image",)
+    assert done.rows == {"fixations": 12}
+    assert done.left_out == (LeftOut(2, "fixations", "without a position on an image"), SAMPLES_OUT)
 
 
 def test_a_cross_that_is_listed_stays(between, tmp_path, lists):
@@ -452,7 +460,8 @@ def as_free_viewing(path):
 
 def test_scanpaths_are_read_by_split(tables, tmp_path, lists):
     done = export_scanpaths(tables, tmp_path / "s.json", ScanpathSpec(splits=lists))
-    assert (done.files, done.left_out) == (1, ())
+    assert (done.files, done.rows) == (1, {"fixations": 12})
+    assert done.left_out == (SAMPLES_OUT, NOTE)
     found = as_free_viewing(tmp_path / "s.json")
     assert {name: len(items) for name, items in found.items()} == {
         **{"train": 4, "valid": 0},
@@ -482,7 +491,8 @@ def test_fixations_off_all_images_are_counted(tables, tmp_path):
     fixations.loc[2, "stimulus"] = None
     fixations["image_width"] = pd.NA
     done = export_scanpaths(Tables(fixations=fixations), tmp_path / "s.json")
-    assert done.left_out == ("3 fixations without a position on an image",)
+    assert done.left_out == (LeftOut(3, "fixations", "without a position on an image"), NOTE)
+    assert done.rows == {"fixations": 9}
     assert "width" not in json.loads((tmp_path / "s.json").read_text())[0]
     nowhere = Tables(fixations=fixations_table(x_im=np.nan))
     with pytest.raises(GeometryError, match="no fixation has a position on an image"):
@@ -716,7 +726,8 @@ def test_the_command_writes_croissant(paths, tmp_path):
     )
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
-    assert (told["files"], told["left_out"]) == (3, ["columns of fixations: note"])
+    assert (told["files"], told["samples"], told["fixations"]) == (3, 3, 12)
+    assert told["left_out"] == [dataclasses.asdict(NOTE)]
     written = json.loads((tmp_path / "out" / "croissant.json").read_text())
     assert written["name"] == "GazeMedSeg on Kvasir-SEG"
     assert written["url"].startswith("https://")
@@ -729,7 +740,11 @@ def test_the_command_writes_a_folder_for_the_hub(paths, pictures, lists):
         *("--images", pictures / "images", "--name", "Gaze"),
     )
     assert done.exit_code == 0, done.stderr
-    assert "left out" in done.stdout
+    assert [line.rsplit("  ", 1)[1].strip() for line in done.stdout.splitlines()[1:]] == [
+        *("6", "2", "12", "3"),
+        "1 samples: on no image, so in no split",
+        "1 columns of fixations: not declared (note)",
+    ]
     assert set(load(pictures / "out", "images")) == {"train", "test"}
     assert (pictures / "out" / "README.md").read_text().startswith("---\npretty_name: Gaze\n")
 

@@ -10,10 +10,16 @@ import pytest
 
 from gazetools.errors import OutputError, SchemaError
 from gazetools.tables import (
+    BLINKS,
     FIXATIONS,
+    QUALITY,
+    SACCADES,
     SAMPLES,
     TABLE_VERSION,
+    TABLES,
+    kind_of,
     read_table,
+    schema_of,
     validate_fixations,
     write_table,
     write_tables,
@@ -116,6 +122,65 @@ def test_a_fixation_is_somewhere():
     with pytest.raises(SchemaError, match="row 1 has neither a screen nor an image position"):
         validate_fixations(fixations(x_px=[1.0, np.nan]))
     validate_fixations(fixations(x_px=np.nan, y_px=np.nan, x_im=1.0, y_im=2.0))
+
+
+# ---------------------------------------------------------------- kinds
+
+
+def required(schema, *, nullable=True):
+    return [c.name for c in schema.columns if c.required and (nullable or not c.nullable)]
+
+
+@pytest.mark.parametrize("schema", TABLES, ids=lambda schema: schema.name)
+def test_the_kind_of_a_table_is_told_by_its_columns(schema):
+    assert kind_of(schema.empty().columns) is schema
+    assert kind_of([*required(schema), "mine", "order", "flags"]) is schema
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (SAMPLES, ["x_px", "left_x_px", "event"]),
+        (SAMPLES, []),
+        (FIXATIONS, ["x_im", "y_im"]),
+        (FIXATIONS, ["stimulus", "x_px", "y_px", "eye"]),
+        (SACCADES, ["amplitude_deg"]),
+        (SACCADES, ["peak_velocity_deg_s", "eye"]),
+        (BLINKS, ["eye"]),
+        (BLINKS, ["stimulus"]),
+        (QUALITY, []),
+        (QUALITY, ["trial", "stimulus", "duration_ms", "fixations"]),
+    ],
+)
+def test_columns_that_may_be_null_may_be_absent(kind, more):
+    columns = [*required(kind, nullable=False), *more]
+    assert kind_of(columns) is kind
+    assert kind_of(columns[::-1]) is kind
+
+
+def test_columns_of_no_kind_are_refused_beside_the_nearest():
+    columns = required(SACCADES)
+    columns.remove("onset_ms")
+    with pytest.raises(SchemaError, match=r"none of our tables .*as saccades, .* no onset_ms;"):
+        kind_of(columns)
+    with pytest.raises(SchemaError, match=r"no recording, .*; found none; rename or add columns"):
+        kind_of([])
+
+
+def test_the_footer_goes_before_the_columns(tmp_path):
+    path = tmp_path / "f.parquet"
+    fixations().to_parquet(path)
+    assert schema_of(path) is FIXATIONS
+    with_note(path, table="blinks")
+    assert schema_of(path) is BLINKS
+    with pytest.raises(SchemaError, match=r"f\.parquet: holds a blinks table; expected one of sam"):
+        schema_of(path, (SAMPLES, FIXATIONS))
+    with_note(path, table=["odd"])
+    with pytest.raises(SchemaError, match=r"holds a \['odd'\] table"):
+        schema_of(path)
+    pd.DataFrame({"a": [1]}).to_parquet(path)
+    with pytest.raises(SchemaError, match=r"f\.parquet: its columns .*; found a; rename"):
+        schema_of(path)
 
 
 # ---------------------------------------------------------------- Parquet

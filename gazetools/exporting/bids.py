@@ -1,7 +1,7 @@
 """A BIDS data set: what its recordings share, and all of its files."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +10,23 @@ from typing import Any
 import pandas as pd
 
 from gazetools.errors import ConfigError, GeometryError, SchemaError
-from gazetools.exporting.bids_recording import RECORDING, Files, Run, derivative_run, raw_run
+from gazetools.exporting.bids_recording import (
+    RECORDING,
+    Files,
+    Run,
+    derivative_run,
+    raw_run,
+    saccades_in,
+)
 from gazetools.exporting.cells import clean, json_bytes, tsv
+from gazetools.exporting.exported import Exported, LeftOut, undeclared
 from gazetools.exporting.folders import listed_folder
-from gazetools.exporting.reading import Tables
+from gazetools.exporting.reading import SCHEMAS, Tables
 from gazetools.geometry import Screen
+from gazetools.tables import BLINKS, SACCADES
 
 BIDS_VERSION = "1.11.1"
+_KINDS = tuple(schema.name for schema in SCHEMAS)
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,8 @@ class BidsSpec:
 
 def export_bids(
     tables: Tables, out: Path, spec: BidsSpec | None = None, *, overwrite: bool = False
-) -> int:
-    """Write a BIDS data set as a new folder; returns the number of files.
+) -> Exported:
+    """Write a BIDS data set as a new folder.
 
     Raises
     ------
@@ -55,49 +65,66 @@ def export_bids(
     OutputError
         The folder exists, is not as we wrote it if it is to be replaced, or cannot be written.
     """
+    runs = _runs(tables)
     count = 0
     with listed_folder(out, overwrite=overwrite) as folder:
-        for name, content in bids_files(tables, spec or BidsSpec()):
+        for name, content in _files(runs, tables.screen, spec or BidsSpec()):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             count += 1
-    return count
+    return Exported(count, _rows(runs), tuple(_left_out(tables, runs)))
 
 
-def bids_files(tables: Tables, spec: BidsSpec) -> Files:
-    """Make the files of a BIDS data set, one after the other.
-
-    Raises
-    ------
-    GeometryError, SchemaError
-        See :func:`export_bids`.
-    """
-    runs = _runs(tables)
-    below = "" if tables.samples.empty else "derivatives/gazetools/"
-    if not tables.samples.empty:
-        screen = spec.screen or tables.screen
+def _files(runs: Sequence[Run], known: Screen | None, spec: BidsSpec) -> Files:
+    """Make the files of a data set, one after the other."""
+    is_raw = any(run.is_raw for run in runs)
+    below = "derivatives/gazetools/" if is_raw else ""
+    if is_raw:
+        screen = spec.screen or known
         if screen is None:
             raise GeometryError(
                 "the screen is not known: BIDS needs its resolution, its size and the eyes' "
                 "distance; pass --screen 1920x1080:527x296:650 (px, mm, distance in mm)"
             )
         yield from _raw_root(spec, screen, runs)
-    if not tables.fixations.empty:
+    if any(len(run.fixations) for run in runs):
         yield from _derivative_root(below, spec, runs)
     for run in runs:
-        if len(run.samples):
+        if run.is_raw:
             yield from raw_run(run, spec.task)
         if len(run.fixations):
             yield from derivative_run(below, run, spec.task)
 
 
-def _runs(tables: Tables) -> list[Run]:
-    kinds = ("samples", "fixations", "saccades", "blinks")
-    parts = {
-        kind: dict(list(getattr(tables, kind).groupby(RECORDING, sort=False))) for kind in kinds
+def _rows(runs: Sequence[Run]) -> dict[str, int]:
+    """Count what is written, by table."""
+    rows = {
+        kind: sum(len(getattr(run, kind)) for run in runs if run.is_raw or kind == "fixations")
+        for kind in _KINDS
     }
-    keys = list(dict.fromkeys(key for kind in kinds[:2] for key in parts[kind]))
+    return {kind: count for kind, count in rows.items() if count}
+
+
+def _left_out(tables: Tables, runs: Sequence[Run]) -> Iterator[LeftOut]:
+    raw = {(run.subject, run.recording) for run in runs if run.is_raw}
+    for schema, table in tables.given():
+        untimed = 0
+        if schema in (SACCADES, BLINKS):
+            sizes = table.groupby(RECORDING).size()
+            untimed = sum(int(size) for key, size in sizes.items() if key not in raw)
+        if untimed:
+            why = "their recordings have no samples, on whose clock BIDS has them"
+            yield LeftOut(untimed, schema.name, why)
+        if untimed < len(table):
+            yield from undeclared(table, schema)
+
+
+def _runs(tables: Tables) -> list[Run]:
+    parts = {
+        kind: dict(list(getattr(tables, kind).groupby(RECORDING, sort=False))) for kind in _KINDS
+    }
+    keys = list(dict.fromkeys(key for kind in _KINDS[:2] for key in parts[kind]))
     if not keys:
         raise SchemaError("there are neither samples nor fixations to export")
     labels = _labels(subject for subject, _ in keys)
@@ -105,8 +132,10 @@ def _runs(tables: Tables) -> list[Run]:
     for subject, recording in keys:
         rows = {
             kind: parts[kind].get((subject, recording), getattr(tables, kind).iloc[:0])
-            for kind in kinds
+            for kind in _KINDS
         }
+        if rows["saccades"].empty:
+            rows["saccades"] = saccades_in(rows["samples"])
         number = sum(run.subject == subject for run in runs) + 1
         runs.append(Run(str(subject), str(recording), labels[subject], number, **rows))
     return runs

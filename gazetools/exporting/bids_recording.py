@@ -33,6 +33,11 @@ class Run:
     saccades: pd.DataFrame
     blinks: pd.DataFrame
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it has samples; saccades and blinks are told on their clock alone."""
+        return len(self.samples) > 0
+
     def name(self, task: str) -> str:
         """Begin of the paths of its files."""
         return f"sub-{self.label}/beh/sub-{self.label}_task-{task}_run-{self.number}"
@@ -145,7 +150,7 @@ def _event_rows(run: Run, eye: str, *, is_main: bool, others: Sequence[str]) -> 
     """Text cells of the events that belong to an eye; fixations to the main one."""
     clock = _clock_us(run.samples)
     parts = [_events_on_clock(run.fixations, "fixation", clock)] if is_main else []
-    for kind, table in (("saccade", _saccades(run)), ("blink", run.blinks)):
+    for kind, table in (("saccade", run.saccades), ("blink", run.blinks)):
         mine = table[(table["eye"] == eye) | (is_main & ~table["eye"].isin(others))]
         parts.append(_events_on_clock(mine, kind, clock))
     events = pd.concat(parts, ignore_index=True).sort_values("onset_us", kind="stable")
@@ -186,11 +191,10 @@ def _events_on_clock(table: pd.DataFrame, kind: str, clock_us: pd.Series) -> pd.
     )
 
 
-def _saccades(run: Run) -> pd.DataFrame:
-    """Saccades as given; without any, runs of samples that our detector called so."""
-    samples = run.samples
-    if len(run.saccades) or "event" not in samples or "event_index" not in samples:
-        return run.saccades
+def saccades_in(samples: pd.DataFrame) -> pd.DataFrame:
+    """Find the saccades of a recording: runs of samples that our detector called so."""
+    if samples.empty or "event" not in samples or "event_index" not in samples:
+        return SACCADES.empty()
     begin_us, end_us = sample_spans_us(samples["tracker_time_us"].to_numpy())
     clock_us = samples["trial"].map(_clock_us(samples))
     inside = samples.assign(
@@ -233,7 +237,7 @@ def _physioevents_json(task: str, columns: list[str]) -> dict[str, Any]:
 def derivative_run(below: str, run: Run, task: str) -> Files:
     """Make its fixation table."""
     fixations = run.fixations
-    if len(run.samples):
+    if run.is_raw:
         zero = "the first sample of the recording"
         begin_us = fixations["trial"].map(_clock_us(run.samples)).astype("float64")
         begin_us -= int(run.samples["tracker_time_us"].iloc[0])

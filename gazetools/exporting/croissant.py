@@ -20,9 +20,10 @@ import pandas as pd
 from gazetools.errors import ConfigError, SchemaError
 from gazetools.exporting.about import About, privacy
 from gazetools.exporting.cells import json_bytes
-from gazetools.exporting.declared import columns_of, described, left_out_columns, write_declared
+from gazetools.exporting.declared import columns_of, described, write_declared
+from gazetools.exporting.exported import Exported, LeftOut, undeclared
 from gazetools.exporting.folders import listed_folder
-from gazetools.exporting.reading import Exported, Tables
+from gazetools.exporting.reading import Tables
 from gazetools.files import file_sha256
 from gazetools.tables import Column, Schema
 
@@ -108,19 +109,20 @@ def export_croissant(
     given = list(tables.given())
     if not given:
         raise SchemaError("no table has rows; there is nothing to export")
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     with listed_folder(out, overwrite=overwrite) as folder:
         files = []
         for schema, table in given:
             path = folder / f"{schema.name}.parquet"
             write_declared(table, path, schema)
             files.append(_file_object(path))
-            left_out += left_out_columns(table, schema)
+            left_out += undeclared(table, schema)
         told = _dataset(tables, about)
         told["distribution"] = files
         told["recordSet"] = [_record_set(schema, table) for schema, table in given]
         (folder / _JSON).write_bytes(json_bytes(told))
-    return Exported(len(given) + 1, tuple(left_out))
+    rows = {schema.name: len(table) for schema, table in given}
+    return Exported(len(given) + 1, rows, tuple(left_out))
 
 
 def _dataset(tables: Tables, about: About) -> dict[str, Any]:

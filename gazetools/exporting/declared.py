@@ -17,18 +17,6 @@ def columns_of(table: pd.DataFrame, schema: Schema) -> tuple[Column, ...]:
     return tuple(column for column in schema.columns if column.name in table)
 
 
-def undeclared(table: pd.DataFrame, schema: Schema) -> list[str]:
-    """Return the names of columns that nobody described, and that are not exported."""
-    declared = {column.name for column in schema.columns}
-    return [str(name) for name in table.columns if name not in declared]
-
-
-def left_out_columns(table: pd.DataFrame, schema: Schema) -> list[str]:
-    """Say in a line which columns of a table are not exported, if there are any."""
-    names = undeclared(table, schema)
-    return [f"columns of {schema.name}: {', '.join(names)}"] if names else []
-
-
 def write_declared(table: pd.DataFrame, path: Path, schema: Schema) -> None:
     """Write the declared columns of a table as Parquet.
 

@@ -6,12 +6,13 @@ import pandas as pd
 
 from gazetools.errors import GeometryError, SchemaError
 from gazetools.exporting.cells import clean, text, tsv
+from gazetools.exporting.exported import Exported, beside_fixations
 from gazetools.exporting.reading import Tables
 from gazetools.files import replacing
 
 
-def export_csv(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
-    """Write the only table as CSV.
+def export_csv(tables: Tables, out: Path, *, overwrite: bool = False) -> Exported:
+    """Write the only table as CSV, with all of its columns.
 
     Raises
     ------
@@ -20,14 +21,16 @@ def export_csv(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
     OutputError
         The file exists, or cannot be written.
     """
-    given = [table for _, table in tables.given()]
+    given = list(tables.given())
     if len(given) != 1:
         raise SchemaError(f"{out}: {len(given)} tables with rows, expected one; name one table")
+    ((schema, table),) = given
     with replacing(out, overwrite=overwrite) as temporary:
-        given[0].to_csv(temporary, index=False, lineterminator="\n")
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    return Exported(1, {schema.name: len(table)})
 
 
-def export_report(tables: Tables, out: Path, *, overwrite: bool = False) -> None:
+def export_report(tables: Tables, out: Path, *, overwrite: bool = False) -> Exported:
     """Write the fixations as a report in the manner of EyeLink Data Viewer.
 
     Raises
@@ -40,6 +43,7 @@ def export_report(tables: Tables, out: Path, *, overwrite: bool = False) -> None
     content = fixation_report(tables.fixations)
     with replacing(out, overwrite=overwrite) as temporary:
         temporary.write_bytes(tsv(content, header=True, null="."))
+    return Exported(1, {"fixations": len(content)}, tuple(beside_fixations(tables)))
 
 
 def fixation_report(fixations: pd.DataFrame) -> pd.DataFrame:

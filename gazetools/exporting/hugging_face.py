@@ -15,6 +15,7 @@ wrote into them; the card says so. A stimulus on which no fixation has a positio
 calibration or a cross, needs neither image nor list; what of it is left out is counted.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +28,11 @@ import pyarrow.parquet as pq
 from gazetools.errors import ConfigError, FormatError, SchemaError
 from gazetools.exporting.about import About
 from gazetools.exporting.data_card import Part, citation_file, data_card
-from gazetools.exporting.declared import embedded, left_out_columns, write_declared
+from gazetools.exporting.declared import embedded, write_declared
+from gazetools.exporting.exported import Exported, LeftOut, undeclared
 from gazetools.exporting.folders import listed_folder
 from gazetools.exporting.parting import check_lists, no_images, split_of
-from gazetools.exporting.reading import Exported, Tables
+from gazetools.exporting.reading import Tables
 from gazetools.images import decode_image, decode_mask, file_content, image_stem, list_images
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -84,14 +86,14 @@ def export_hugging_face(
     if not given:
         raise SchemaError("no table has rows; there is nothing to export")
     parts: list[Part] = []
-    left_out: list[str] = []
+    left_out: list[LeftOut] = []
     with listed_folder(out, overwrite=overwrite) as folder:
         may_lack = no_images(tables.fixations)
         for schema, table in given:
             split = split_of(table["stimulus"], spec.splits, may_lack)
             if nowhere := int(split.isna().sum()):
-                left_out.append(f"{nowhere:,} {schema.name} on no image, so in no split")
-            left_out += left_out_columns(table, schema)
+                left_out.append(LeftOut(nowhere, schema.name, "on no image, so in no split"))
+            left_out += undeclared(table, schema)
             for name, rows in _by_split(table, split):
                 write_declared(rows, _path_of(folder, schema.name, name), schema)
                 parts.append(Part(schema.name, name, len(rows)))
@@ -100,9 +102,12 @@ def export_hugging_face(
         if spec.images is not None:
             images, absent = _write_images(tables, spec, may_lack, folder)
             parts += images
-            left_out += [f"{absent:,} stimuli without an image"] if absent else []
+            left_out += [LeftOut(absent, "stimuli", "without an image")] if absent else []
         files = len(parts) + _write_texts(tables, spec, parts, folder)
-    return Exported(files, tuple(left_out))
+    written: Counter[str] = Counter()
+    for part in parts:
+        written[part.table] += part.rows
+    return Exported(files, written, tuple(left_out))
 
 
 def _by_split(table: pd.DataFrame, split: pd.Series) -> Iterator[tuple[str, pd.DataFrame]]:

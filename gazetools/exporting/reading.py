@@ -15,16 +15,11 @@ from gazetools.tables import (
     SACCADES,
     SAMPLES,
     Schema,
-    describe_table,
     read_table,
+    schema_of,
 )
 
-SCHEMAS = {schema.name: schema for schema in (SAMPLES, FIXATIONS, SACCADES, BLINKS)}
-_TELLING = {
-    **{"tracker_time_us": SAMPLES, "start_x_px": SACCADES},
-    **{"x_px": FIXATIONS, "x_im": FIXATIONS},
-}
-"""Which table a file without our footer holds, by the first of these columns; else blinks."""
+SCHEMAS = (SAMPLES, FIXATIONS, SACCADES, BLINKS)
 
 
 @dataclass(frozen=True)
@@ -49,25 +44,10 @@ class Tables:
 
     def given(self) -> Iterator[tuple[Schema, pd.DataFrame]]:
         """Yield the tables that have rows, with their schemas."""
-        for name, schema in SCHEMAS.items():
-            table = getattr(self, name)
+        for schema in SCHEMAS:
+            table = getattr(self, schema.name)
             if len(table):
                 yield schema, table
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    files : int
-    left_out : tuple of str
-        What of the tables was not written, in words.
-    """
-
-    files: int = 1
-    left_out: tuple[str, ...] = ()
 
 
 def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
@@ -82,7 +62,7 @@ def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
     Raises
     ------
     SchemaError
-        A file is no such table, two are of one kind, or there is none.
+        A file is no table of these, two are of one kind, or there is none.
     """
     if not paths:
         raise SchemaError("no table is given; name at least one Parquet file")
@@ -90,7 +70,7 @@ def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
     screens: list[Screen] = []
     deidentified = True
     for path in paths:
-        schema = _schema_of(path)
+        schema = schema_of(path, SCHEMAS)
         if schema.name in found:
             raise SchemaError(f"{path}: a second {schema.name} table; export them one by one")
         found[schema.name], note = read_table(path, schema)
@@ -103,13 +83,6 @@ def read_tables(paths: Sequence[Path], screen: Screen | None = None) -> Tables:
         )
     known = screen or (screens[0] if screens else None)
     return Tables(**found, screen=known, deidentified=deidentified)
-
-
-def _schema_of(path: Path) -> Schema:
-    kind, names = describe_table(path)
-    if kind in SCHEMAS:
-        return SCHEMAS[kind]
-    return next((schema for name, schema in _TELLING.items() if name in names), BLINKS)
 
 
 def _screens(note: Mapping[str, Any]) -> list[Screen]:

@@ -31,8 +31,9 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import ConfigError, FormatError, GeometryError
+from gazetools.exporting.exported import Exported, LeftOut, beside_fixations
 from gazetools.exporting.parting import check_lists, is_on_image, split_of
-from gazetools.exporting.reading import Exported, Tables
+from gazetools.exporting.reading import Tables
 from gazetools.files import replacing
 from gazetools.images import image_stem, list_images, read_image
 
@@ -92,8 +93,10 @@ def export_scanpaths(
     with replacing(out, overwrite=overwrite) as temporary:
         text = json.dumps(items, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         temporary.write_text(text, encoding="utf-8")
-    missing = int((~on_image).sum())
-    return Exported(1, (f"{missing:,} fixations without a position on an image",) * (missing > 0))
+    left_out = beside_fixations(tables)
+    if nowhere := int((~on_image).sum()):
+        left_out.insert(0, LeftOut(nowhere, "fixations", "without a position on an image"))
+    return Exported(1, {"fixations": int(on_image.sum())}, tuple(left_out))
 
 
 def scanpaths(fixations: pd.DataFrame, spec: ScanpathSpec) -> Iterator[dict[str, Any]]:

@@ -20,8 +20,8 @@ from gazetools.tables import (
     SACCADES,
     SAMPLES,
     Schema,
-    describe_table,
     read_table,
+    schema_of,
     validate_fixations,
 )
 
@@ -124,7 +124,7 @@ def _kind(path: Path) -> str:
     if head == _HDF5:
         return "cache"
     if head == _PARQUET:
-        return _kind_of_table(path)
+        return schema_of(path).name
     raise FormatError(f"{path}: is neither Parquet nor HDF5; expected {_EXPECTED}")
 
 
@@ -134,22 +134,6 @@ def _kind_of_folder(path: Path) -> str:
     if (path / MANIFEST).is_file():
         return "cache"
     raise FormatError(f"{path}: holds neither {CONFIG} nor {MANIFEST}; expected {_EXPECTED}")
-
-
-def _kind_of_table(path: Path) -> str:
-    told, columns = describe_table(path)
-    if told in {schema.name for schema in (*_TABLES, SAMPLES)}:
-        return str(told)
-    if told is None:  # another program's: by the columns that only one kind has
-        for column, kind in (
-            ("tracker_time_us", SAMPLES.name),
-            ("peak_velocity_deg_s", SACCADES.name),
-            ("flags", QUALITY.name),
-            ("duration_ms", FIXATIONS.name),
-        ):
-            if column in columns:
-                return kind
-    raise FormatError(f"{path}: holds {told or 'unknown'} rows; expected {_EXPECTED}")
 
 
 def _read(path: Path, schema: Schema) -> Table:
