@@ -148,6 +148,7 @@ def _print_ingested(
             ("no stimulus", _NO_STIMULUS if not summary.stimuli else ""),
             ("format", ", ".join(summary.formats)),
             ("recordings", f"{summary.recordings:,} in {summary.files:,} files"),
+            ("trials", f"{summary.trials:,}"),
             ("positions", _IN_SHARES if summary.recordings_in_shares else ""),
             ("rate", f"{', '.join(rates)} Hz, measured" if rates else ""),
             ("samples", f"{total:,} read" if total else ""),

@@ -15,6 +15,7 @@ from gazetools.events import knows_eyes
 from gazetools.geometry import Placement, Screen
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
+from gazetools.readers.building import separator_of
 from gazetools.readers.delimited import Layout, column_names, read_columns
 from gazetools.readers.opening import read_head
 
@@ -34,7 +35,7 @@ class Locator:
     screen_px : (int, int) or None
         Goes before the size that an export tells.
     stimuli : Path or None
-        CSV with a rectangle per stimulus.
+        CSV with a rectangle per stimulus; of a spreadsheet also with semicolons or tabs.
     images : Path or None
         Folder of the stimuli, for their sizes; a rule needs it.
 
@@ -120,7 +121,9 @@ class Locator:
 
     def _read_stimuli(self, path: Path) -> dict[str, Placement]:
         """Read rectangles by the stem of the stimulus."""
-        found = column_names(read_head(path), ",")
+        head = read_head(path)
+        separator = separator_of(head.partition("\n")[0])
+        found = column_names(head, separator)
         missing = {"stimulus", *_RECTANGLE} - set(found)
         if missing:
             raise FormatError(
@@ -129,7 +132,7 @@ class Locator:
             )
         sizes = [name for name in _IMAGE_SIZE if name in found]
         numbers = {name: name for name in (*_RECTANGLE, *sizes)}
-        table = read_columns(path, Layout(","), {"stimulus": "stimulus"}, numbers)
+        table = read_columns(path, Layout(separator), {"stimulus": "stimulus"}, numbers)
         rows = table.frame
         table.expect("stimulus", rows["stimulus"].notna(), "a name")
         for name in ("x_px", "y_px"):

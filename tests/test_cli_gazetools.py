@@ -124,7 +124,14 @@ def test_defaults_chain(export, lab):
 
 def test_the_summary_says_what_was_asked(small_cohort, lab):
     text = run("ingest", small_cohort.export, "--samples", "s.parquet").stdout
-    for expected in ("tobii-prolab", "2 in 1 files", "120.0 Hz, measured", "missing", "mouse rows"):
+    for expected in (
+        "tobii-prolab",
+        "2 in 1 files",
+        "trials",
+        "120.0 Hz, measured",
+        "missing",
+        "mouse rows",
+    ):
         assert expected in text
     for expected in ("fixations by", "no image known for", "ours agree on 9", "s.parquet"):
         assert expected in text
@@ -158,7 +165,7 @@ def test_the_summary_tells_of_fixations_that_the_export_cuts_off(lab):
 def test_json_is_json(export, lab):
     result = run("ingest", "export.tsv", "--json")
     facts = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert facts["fixations_kept"] == 2
+    assert (facts["fixations_kept"], facts["trials"]) == (2, 1)
     assert facts["samples"]["read"] == 120
     assert facts["formats"] == {"tobii-prolab": 1}
 
@@ -277,7 +284,7 @@ BAD = {
     "folder": (lambda folder: (folder / "export.tsv").mkdir(), "no reader knows this folder"),
     "prose": (
         lambda folder: (folder / "export.tsv").write_text("Dear diary,\ntoday\n"),
-        r"no reader knows this file; tried tobii-prolab: .*`gazetools formats` lists",
+        r"export\.tsv: no reader knows this file; `gazetools inspect export\.tsv` tells why",
     ),
     "cut": (cut, r"export\.tsv:122: line has \d+ fields, expected 35; it was cut .*export the"),
     "cut gz": (cut_gz, r"export\.tsv: damaged gz \(.*\); copy or export it again"),

@@ -111,6 +111,8 @@ def test_tables_conform_and_are_in_order(ingested):
 def test_the_summary_counts(ingested):
     summary = ingested.summary
     assert (summary.files, summary.recordings, summary.images) == (1, 2, 3)
+    trials = ingested.samples.query("trial > 0").groupby("recording")["trial"].nunique()
+    assert summary.trials == trials.sum() > 2
     assert summary.formats == {"tobii-prolab": 2}
     assert all(abs(rate - 120) < 0.1 for rate in summary.rates_hz)
     assert summary.samples["read"] == len(ingested.samples)
@@ -120,6 +122,14 @@ def test_the_summary_counts(ingested):
     assert summary.without_image == ["Eyetracker Calibration", "Fixation cross"]
     assert set(summary.skipped_rows) == {"event rows", "mouse rows"}
     assert summary.vendor_agreement > 0.97
+
+
+def test_trials_are_counted_without_samples_and_without_fixations(tmp_path):
+    ready_made = ingest([gazemedseg().write(tmp_path / "g.csv")])
+    trials = ready_made.fixations.groupby(["subject", "recording"])["trial"].nunique()
+    assert ready_made.summary.trials == trials.sum()
+    lost = prolab().filled("Gaze point X [DACS px]", "").write(tmp_path / "lost.tsv")
+    assert ingest([lost], keep=["samples"]).summary.trials == 1
 
 
 # ---------------------------------------------------------------- whose fixations
@@ -374,6 +384,17 @@ def test_the_users_table_may_tell_the_images_size(export, tmp_path, images):
     np.testing.assert_allclose(places(ingest([export], spec)), [[75, 100], [225, 240]], atol=0.5)
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_a_table_of_stimuli_as_a_spreadsheet_saves_it(separator, encoding, export, tmp_path):
+    cells = [["stimulus", "x_px", "y_px", "width_px", "height_px"]]
+    cells += [["Läsion", "1", "2", "3", "4"], ["lesion.png", "799,5", "399,5", "401", "401"]]
+    spec = placed_by(tmp_path, "")
+    text = "\n".join(separator.join(row) for row in cells) + "\n"
+    spec.stimuli.write_text(text, encoding=encoding)
+    np.testing.assert_allclose(places(ingest([export], spec)), [[100.5, 100.5], [300.5, 240.5]])
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -418,6 +439,13 @@ def test_what_lies_off_the_image_is_dropped_and_the_rest_renumbered(tmp_path, ex
 def test_samples_off_the_screen_are_counted(tmp_path):
     path = prolab().filled("Recording resolution width [px]", "1000").write(tmp_path / "e.tsv")
     assert ingest([path]).summary.samples["off screen"] == 60
+
+
+def test_samples_off_a_screen_that_only_the_user_tells_are_counted(tmp_path):
+    path = prolab().without(lambda name: "resolution" in name).write(tmp_path / "e.tsv")
+    spec = IngestSpec(screen_px=(1000, 1080))
+    assert ingest([path], spec).summary.samples["off screen"] == 60
+    assert "off screen" not in ingest([path]).summary.samples
 
 
 def test_no_fixation_on_any_image_is_an_error(tmp_path, export, small_cohort):

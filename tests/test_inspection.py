@@ -5,6 +5,7 @@ import json
 import re
 import tomllib
 
+import numpy as np
 import pytest
 from exports import EXAMPLES, SHEETS, Sheet, prolab
 from hypothesis import HealthCheck, given, settings
@@ -210,6 +211,57 @@ def test_the_unit_of_time_is_guessed_by_its_steps(unit, per_s, tmp_path):
     mapping = tomllib.loads(inspect(path).unknown.mapping)
     assert mapping["units"] == {"time": unit, "position": "px"}
     assert mapping["columns"] == {"time": "time", "x": "x", "y": "y"}
+
+
+def centred(folder, *, offset=0.0, code=-9999, scale=1.0):
+    path = folder / "table.csv"
+    xy = np.random.default_rng(0).normal(offset, [300, 200], (100, 2)) * scale
+    xy[::3] = code
+    rows = [f"{4 * i},{x:.4f},{y:.4f}" for i, (x, y) in enumerate(xy)]
+    path.write_text("\n".join(["time,x,y", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_negative_positions_are_from_the_centre_of_a_screen_whose_size_is_asked_for(tmp_path):
+    path = centred(tmp_path)
+    draft = inspect(path).unknown.mapping
+    told = tomllib.loads(draft)
+    assert (told["origin"], told["y_up"], told["screen"]) == ("centre", True, {})
+    assert re.findall(r"# (\w+) = .* needed", draft) == ["width_px", "height_px"]
+    mapping = tmp_path / "mapping.toml"
+    mapping.write_text(draft, encoding="utf-8")
+    with pytest.raises(FormatError, match=r"'screen' is .*expected width_px and height_px"):
+        readers.read(path, ReadOptions(mapping=mapping))
+    mapping.write_text(re.sub(r"# (\w+_px) = \S+.*", r"\1 = 1000", draft), encoding="utf-8")
+    (recording,) = readers.read(path, ReadOptions(mapping=mapping))
+    assert recording.samples["x_px"][1:3].median() == pytest.approx(500, abs=500)
+
+
+def test_negative_shares_need_no_screen(tmp_path):
+    draft = tomllib.loads(inspect(centred(tmp_path, scale=1 / 1000)).unknown.mapping)
+    assert (draft["origin"], draft["units"]["position"]) == ("centre", "share")
+    assert "screen" not in draft
+
+
+@pytest.mark.parametrize("code", [-1, -9999])
+def test_a_code_of_lost_gaze_makes_no_centre(code, tmp_path):
+    draft = tomllib.loads(inspect(centred(tmp_path, offset=900, code=code)).unknown.mapping)
+    assert "origin" not in draft
+    assert draft.get("missing") == ([-1] if code == -1 else None)
+
+
+def test_lines_above_a_known_header_are_told(tmp_path):
+    path = tmp_path / "titled.tsv"
+    path.write_text(f"a title\n{prolab().text()}", encoding="utf-8")
+    assert "the header seems to be in line 2: remove" in inspect(path).unknown.why
+
+
+def test_why_each_reader_refuses_a_table_is_told(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("a,b,c\n1,2,3\n2,3,4\n", encoding="utf-8")
+    why = inspect(path).unknown.why
+    assert all(f"{reader.name}: " in why for reader in READERS)
+    assert "gazetools inspect" not in why
 
 
 def test_what_cannot_be_guessed_is_asked_for(tmp_path):

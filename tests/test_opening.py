@@ -79,6 +79,14 @@ def encrypted():
     ("content", "says"),
     [
         (zip_of(("a.csv", EXPORT), ("b.csv", EXPORT)), "a zip of 2 files, expected one; unzip"),
+        (
+            zip_of(("[Content_Types].xml", b"<x/>"), ("xl/workbook.xml", b"<x/>")),
+            "an Excel workbook, expected a text export; save the sheet as CSV or tab-separated",
+        ),
+        (
+            zip_of(("mimetype", b""), ("META-INF/manifest.xml", b"<x/>")),
+            "an OpenDocument workbook, expected a text export; save the sheet",
+        ),
         (zip_of(("d/", b"")), "a zip of 0 files, expected one"),
         (encrypted(), "cannot be unzipped .*password.*; unzip it first"),
         (zip_of(("a.csv", EXPORT), how=zipfile.ZIP_BZIP2), "another method than deflate; unzip"),

@@ -36,6 +36,7 @@ from gazetools.quality.measures import (
     rms_s2s,
     spread,
 )
+from gazetools.quality.reading import read_targets
 from gazetools.synthetic import (
     CohortSpec,
     Session,
@@ -463,6 +464,15 @@ def test_accuracy_from_targets(lab, tmp_path):
     assert row["accuracy_deg"] == pytest.approx(50 / CohortSpec().px_per_deg, rel=0.15)
     assert row["accuracy_from"] == f"{len(clear)} targets"
     assert len(clear) == 2
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_targets_as_a_spreadsheet_saves_them(separator, tmp_path):
+    path = tmp_path / "targets.csv"
+    rows = [["stimulus", "x_px", "y_px"], ["Mitte.png", "960,5", "540"], ["b", "1", "2,25"]]
+    text = "\n".join(separator.join(row) for row in rows) + "\n"
+    path.write_text(text, encoding="utf-8-sig")
+    assert read_targets(path) == {"Mitte": (960.5, 540), "b": (1, 2.25)}
 
 
 def test_accuracy_that_the_vendor_tells(lab, monkeypatch):

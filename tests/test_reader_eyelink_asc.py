@@ -11,7 +11,7 @@ from exports.eyelink import HEADER, asc_begin, asc_end, asc_sample, asc_text, ey
 
 from gazetools.errors import ConfigError, FormatError
 from gazetools.geometry import Placement
-from gazetools.readers import ReadOptions, find_reader, read
+from gazetools.readers import ReadOptions, find_reader, read, reasons
 from gazetools.trials import trial_begin_us
 
 
@@ -609,8 +609,8 @@ def test_nothing_but_messages_is_refused(tmp_path):
 def test_other_tables_are_not_claimed(tmp_path):
     text = "".join(asc_sample(1000 + i, (100.0, 50.0, 900.0)) for i in range(9))
     assert find_reader(written(tmp_path, text)).name == "eyelink-asc"
-    with pytest.raises(FormatError, match="eyelink-asc: no line as START, MSG or EFIX"):
-        find_reader(written(tmp_path, text, "table.tsv"))
+    why = reasons(written(tmp_path, text, "table.tsv"))
+    assert any(reason.startswith("eyelink-asc: no line as START, MSG or EFIX") for reason in why)
 
 
 def test_a_large_file_is_fast(tmp_path):

@@ -6,7 +6,7 @@ from exports import Sheet, assert_same
 from exports.eyelink import eyelink_report, eyelink_sample_report
 
 from gazetools.errors import FormatError
-from gazetools.readers import find_reader, read
+from gazetools.readers import find_reader, read, reasons
 
 # ---------------------------------------------------------------- EyeLink report
 
@@ -90,8 +90,7 @@ def test_a_report_without_starts_is_refused_with_the_remedy(lacking, says, tmp_p
 def test_a_table_of_its_fixations_alone_is_no_report(tmp_path):
     unwanted = {f"CURRENT_FIX_{what}" for what in ("START", "X", "DURATION")}
     path = eyelink_report().without(unwanted.__contains__).write(tmp_path / "report")
-    with pytest.raises(FormatError, match="eyelink-report: no column 'CURRENT_FIX_X'"):
-        read(path)
+    assert "eyelink-report: no column 'CURRENT_FIX_X'" in reasons(path)
 
 
 def test_samples_beside_their_fixations_are_a_sample_report(tmp_path):

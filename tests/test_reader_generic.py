@@ -238,6 +238,12 @@ def test_of_stamps_that_repeat_seldom_no_more_is_said(mapped):
     assert recording.skipped == {"repeated or backward times": 1}
 
 
+def test_a_clock_that_starts_anew_with_each_trial_is_refused(mapped):
+    table = "t,x,y\n" + "".join(f"{4 * (i % 20)},{i},0\n" for i in range(60))
+    with pytest.raises(FormatError, match=r"40 of 60 samples repeat times .* column of its trials"):
+        mapped(table, SHORT)
+
+
 @pytest.mark.parametrize(
     ("trials", "expected"),
     [
@@ -372,7 +378,7 @@ def test_tables_that_are_not_as_said(table, mapping, says, mapped):
 def test_without_a_mapping_it_is_not_used(tmp_path):
     path = generic.samples(tmp_path)
     assert reader.refusal(Head(path, generic.SAMPLES)) == "needs a mapping (--mapping)"
-    with pytest.raises(FormatError, match=r"any other table needs a mapping \(--mapping\)"):
+    with pytest.raises(FormatError, match=r"drafts a mapping \(--mapping\)"):
         read(path)
     with pytest.raises(FormatError, match="no such file"):
         read(path, ReadOptions(mapping=tmp_path / "absent.toml"))

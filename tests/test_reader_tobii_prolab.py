@@ -157,6 +157,28 @@ def test_clocks_of_many_recordings_that_begin_anew_count_us(tmp_path):
     assert len(found) == 60
 
 
+def many(sheet, who, clock):
+    """Sixty participants, whose clocks differ by less than a sample."""
+    parts = [
+        sheet.filled(who, f"P{i:02d}")
+        .filled(clock, lambda cell, i=i: cell and str(int(cell) + 130 * i))
+        .rows[1:]
+        for i in range(60)
+    ]
+    return [row for part in parts for row in part]
+
+
+@pytest.mark.parametrize("clock", ["Recording timestamp", "Eyetracker timestamp"])
+def test_the_unit_of_a_clock_is_that_of_each_recording(clock, tmp_path):
+    sheet = prolab().renamed(lambda name: name.removesuffix(" [μs]"))
+    sheet = sheet.filled(*{"Recording timestamp", "Eyetracker timestamp"} - {clock}, "")
+    rows = many(sheet, "Participant name", clock)
+    rows.sort(key=lambda row: int(row[sheet.index(clock)] or 0))
+    found = read(Sheet([sheet.rows[0], *rows]).write(tmp_path / "export.tsv"))
+    assert [len(recording.samples) for recording in found] == [120] * 60
+    assert {recording.about["time unit"] for recording in found} == {"us"}
+
+
 @pytest.mark.parametrize("clock", ["Recording timestamp [μs]", "Eyetracker timestamp [μs]"])
 def test_a_rate_that_no_tracker_has_tells_of_a_wrong_unit(clock, tmp_path):
     path = in_ms(prolab(), clock).write(tmp_path / "export.tsv")
@@ -286,6 +308,14 @@ def test_without_sensors_and_their_clock_the_mouse_is_told_by_its_place(tmp_path
     assert recording.skipped == {"event rows": 3}
 
 
+def test_without_all_that_tells_events_and_mouse_validity_tells_gaze(vendors, tmp_path):
+    told = ("Sensor", "Event", "Mouse")
+    sheet = Sheet.load(vendors).without(lambda name: name.startswith(told))
+    sheet = sheet.without(lambda name: name.startswith("Eyetracker"))
+    for one, other in zip(read(vendors), read(sheet.write(tmp_path / "e.tsv")), strict=True):
+        assert len(one.samples) == len(other.samples)
+
+
 def unnamed(*columns):
     sheet = prolab()
     for column in columns:
@@ -317,6 +347,41 @@ def test_recordings_without_names_are_told_apart_by_their_clock(tmp_path):
     other = later.filled("Participant name", "P02")
     first, second = read(Sheet([*sheet.rows, *other.rows[1:]]).write(path))
     assert [(r.subject, r.name) for r in (first, second)] == [("P01", "day"), ("P02", "day")]
+
+
+@pytest.mark.parametrize("shift_us", [86_400_000_000, -500_000, -60_000_000])
+def test_recordings_of_one_name_are_told_apart_by_their_clocks(shift_us, tmp_path):
+    again = prolab().filled(
+        "Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) + shift_us - 2_000_000)
+    )
+    rows = [*prolab().rows, *again.rows[1:]]
+    first, second = read(Sheet(rows).write(tmp_path / "export.tsv"))
+    assert (first.name, second.name) == ("Recording1", "Recording1-2")
+    for recording in (first, second):
+        assert len(recording.samples) == 120
+        assert recording.fixations["duration_ms"].tolist() == [492, 492]
+
+
+def test_vendor_fixations_whose_numbers_begin_anew(tmp_path):
+    later = prolab().filled(
+        *("Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) + 60_000_000))
+    )
+    later = later.filled("Recording timestamp [μs]", lambda cell: str(int(cell) + 60_000_000))
+    rows = [*prolab().rows, *later.rows[1:]]
+    (recording,) = read(Sheet(rows).write(tmp_path / "export.tsv"))
+    assert recording.fixations["duration_ms"].tolist() == [492] * 4
+
+
+def test_rows_in_another_order_than_of_time_are_refused_where_they_would_be_lost(
+    tmp_path, monkeypatch
+):
+    header, *rows = prolab().rows
+    path = Sheet([header, *rows[61:], *rows[:61]]).write(tmp_path / "export.tsv")
+    (whole,) = read(path)
+    assert len(whole.samples) == 120
+    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", 4000)
+    with pytest.raises(FormatError, match=r"of 120 samples repeat times or step back, .* sort"):
+        read(path)
 
 
 def test_milliseconds_become_microseconds(sessions, vendors, tmp_path):

@@ -213,6 +213,20 @@ def test_a_trackers_time_in_ms_is_noticed(tmp_path):
     assert recording.about["time unit"] == "ms"
 
 
+def test_the_unit_of_a_trackers_time_is_that_of_each_recording(tmp_path):
+    parts = [
+        studio()
+        .filled("ParticipantName", f"P{i:02d}")
+        .filled("EyeTrackerTimestamp", lambda v, i=i: v and str(int(v) + 130 * i))
+        .rows[1:]
+        for i in range(60)
+    ]
+    rows = [studio().rows[0], *(row for part in parts for row in part)]
+    found = read(Sheet(rows).write(tmp_path / "export"))
+    assert {recording.about["time unit"] for recording in found} == {"us"}
+    assert len(found) == 60
+
+
 def test_labels_are_known_by_the_indices_alone(tmp_path):
     sheet = studio().without(lambda name: name == "GazeEventType")
     both = read_one(studio(), tmp_path), read_one(sheet, tmp_path)

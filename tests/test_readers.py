@@ -191,7 +191,10 @@ def test_a_gz_that_was_cut_behind_its_head_is_damaged(tmp_path):
         (b"", "is empty, expected an eye-tracker export"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary data, expected a text export"),
         (b"\x1f\x8bgarbage", "damaged gz"),
-        (b"a,b\n1,2\n", "no reader knows this file; tried tobii-prolab: .*gazemedseg: no column"),
+        (b"a,b\n1,2\n", r"no reader knows this file; `gazetools inspect \S+thing` tells why"),
+        (b"SR_RESEARCH_COMBINED_FILER\0\1", "an EyeLink EDF, .*convert it with edf2asc"),
+        (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file, expected a text export; .*`gazetools info`"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\0", "an Excel workbook, .*save the sheet as CSV"),
         (b"\n\n\n", "no reader knows this file"),
         (b"\xff\xfe\x00", "no reader knows this file|cannot be"),
         (b"Recording timestamp\tSensor\n1\tEye Tracker\n", ":1: no columns 'Gaze point X'"),
@@ -212,6 +215,36 @@ def test_what_is_no_file_is_refused(tmp_path):
         read(tmp_path / "absent")
     with pytest.raises(FormatError, match="not a regular file"):
         read(Path("/dev/null"))
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("above", [("",), ("Export of project X", "by hand, for a; b")])
+def test_lines_above_the_header_are_named(above, newline, tmp_path):
+    path = tmp_path / "titled.tsv"
+    path.write_text(newline.join((*above, prolab().text(newline))), encoding="utf-8", newline="")
+    with pytest.raises(FormatError, match=rf"in line {len(above) + 1}: remove the lines above"):
+        read(path)
+
+
+def test_of_a_folder_what_can_be_read_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0")
+    (tmp_path / "b.txt").write_text("notes\n")
+    with pytest.raises(FormatError, match="nor what is in it; `gazetools formats`"):
+        read(tmp_path)
+    inner = tmp_path / "deep" / "recordings"
+    inner.mkdir(parents=True)
+    prolab().write(inner / "export.tsv")
+    with pytest.raises(FormatError, match=r"one by one, as \S+/deep/recordings/export\.tsv$"):
+        read(tmp_path)
+    prolab().write(tmp_path / "z.tsv")
+    with pytest.raises(FormatError, match=r"one by one, as \S+/z\.tsv$"):
+        read(tmp_path)
+
+
+def test_a_folder_that_is_read_goes_before_its_files(tmp_path):
+    EXAMPLES["pupil-neon"](tmp_path / "session")
+    with pytest.raises(FormatError, match=r"one by one, as \S+/session$"):
+        read(tmp_path)
 
 
 def test_two_claims_are_an_error(tmp_path, monkeypatch):

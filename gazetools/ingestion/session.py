@@ -60,6 +60,7 @@ class Session:
         self._blinks_told: list[pd.DataFrame] = []
         self._vendors = 0
         self._told: dict[str, Placement] = {}
+        self._trials: set[int] = set()
         self._has_rate = False
         self._are_shares = False
         self._wants_samples = "samples" in wanted
@@ -96,6 +97,8 @@ class Session:
         self._summary.skipped_rows.update(skipped)
         self._summary.vendor_fixations += len(piece.fixations)
         self._vendors += len(piece.fixations)
+        for table in (piece.samples, piece.fixations):
+            self._trials |= set(table["trial"].unique()) - {0}
         if piece.samples.empty:
             self._take_ready_made(piece)
         else:
@@ -113,6 +116,7 @@ class Session:
 
     def finish(self) -> Iterator[pd.DataFrame]:
         """Give the rest."""
+        self._summary.trials += len(self._trials)
         self._summary.recordings_in_shares += self._are_shares
         yield from self._rest()
         if self._by_vendor:
@@ -220,8 +224,9 @@ class Session:
         seen = ~np.isnan(x)
         counts["read"] += len(samples)
         counts["missing"] += int((~seen).sum())
-        if piece.screen_px is not None:
-            counts["off screen"] += int((seen & ~inside(x, y, *piece.screen_px)).sum())
+        screen_px = piece.screen_px or self._spec.display_px()
+        if screen_px is not None:
+            counts["off screen"] += int((seen & ~inside(x, y, *screen_px)).sum())
         code, names = pd.factorize(samples["stimulus"])
         places = [self.placements.get(name) for name in names]
         # the last is what code -1 takes

@@ -136,6 +136,7 @@ class IngestSpec:
 class IngestSummary:
     """What was read, kept and dropped; counts are of samples or fixations.
 
+    `trials` counts those of all recordings, also where no fixation was found in them.
     A fixation that a change of stimulus cuts counts once in `fixations_cut` and `source`, and
     each of its parts is kept or dropped by itself. `fixations_cut_off` counts the vendor's, where
     these are taken, of which the export holds a part only; they last as long as that.
@@ -146,6 +147,7 @@ class IngestSummary:
     files: int = 0
     formats: Counter[str] = field(default_factory=Counter)
     recordings: int = 0
+    trials: int = 0
     recordings_in_shares: int = 0
     rates_hz: list[float] = field(default_factory=list)
     stimuli: int = 0

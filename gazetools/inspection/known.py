@@ -143,7 +143,7 @@ def inspect(path: Path, options: ReadOptions | None = None) -> Inspection:
     try:
         reader = generic.READER if options.mapping else readers.find_reader(path)
     except FormatError as error:
-        unknown = look_at_unknown(path, str(error))
+        unknown = look_at_unknown(path, _why(path, error))
         command = f"{_command(path)} --mapping mapping.toml" if unknown.mapping else ""
         return Inspection(path, **told, next_command=command, unknown=unknown)
     told |= {"reader": reader.name, "title": reader.title, "versions": reader.versions}
@@ -161,6 +161,15 @@ def inspect(path: Path, options: ReadOptions | None = None) -> Inspection:
         missing=tuple(_missing(facts, reader, options)),
         next_command=_next_command(facts, path, options),
     )
+
+
+def _why(path: Path, error: FormatError) -> str:
+    """Say why no reader takes a file: what each misses in it, if it can be opened."""
+    try:
+        reasons = [] if path.is_dir() else readers.reasons(path)
+    except FormatError:
+        reasons = []
+    return "; ".join(reasons) or str(error)
 
 
 def _outside(path: Path) -> dict[str, Any]:

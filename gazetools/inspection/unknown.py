@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ _HEAD_COLUMNS = 160
 _ROWS = 200
 _LONGEST_NAME = 60
 _SHARE_UP_TO = 2.0
+_CENTRED_FROM = 0.2
+"""Share of different positions that are negative, from which the origin is the centre."""
 
 _WORDS = r"(gaze|point|por|raw|pos|position|avg|average|mean|fix|fixation|current|eye|data)*"
 _EYES = {"": "", "left": "(left|l)", "right": "(right|r)"}
@@ -177,9 +179,14 @@ def _propose(table: _Table) -> Iterator[str]:
     yield f"separator = {_quoted(_SEPARATOR_KEYS.get(table.separator, table.separator))}"
     if table.header_line != 1:
         yield f"header_line = {table.header_line}"
-    gaze = [found[name] for name in _gaze_names() if name in found]
-    if any((table.numbers(name) == -1).any() for name in gaze):
-        yield "missing = [-1]"
+    gaze = {name: found[name] for name in _gaze_names() if name in found}
+    unit, is_centred = _position_unit(table, gaze.values()), _is_centred(table, gaze)
+    if any((table.numbers(name) == -1).any() for name in gaze.values()):
+        hint = "   # not seen, or a position? please check" if is_centred else ""
+        yield f"missing = [-1]{hint}"
+    if is_centred:
+        yield 'origin = "centre"   # negative positions: please check'
+        yield "y_up = true   # false if y grows downwards: please check"
     yield ""
     yield "[columns]"
     for name in (*known, *(n for n in _MOMENTS if "pupil" in n)):
@@ -192,7 +199,12 @@ def _propose(table: _Table) -> Iterator[str]:
     yield "[units]"
     clock = found.get("onset" if is_fixations else "time")
     yield f'time = "{_time_unit(table, clock, is_fixations)}"   # s, ms, us or ns: please check'
-    yield f'position = "{_position_unit(table, gaze)}"   # px, share, mm or deg: please check'
+    yield f'position = "{unit}"   # px, share, mm or deg: please check'
+    if is_centred and unit == "px":
+        yield ""
+        yield "[screen]"
+        for name in ("width_px", "height_px"):
+            yield f"# {name} = ...   of the display; it is needed"
 
 
 _SEPARATOR_KEYS = {"\t": "tab"}
@@ -250,10 +262,23 @@ def _time_unit(table: _Table, column: str | None, is_fixations: bool) -> str:
     return units[0] if units else "ms"
 
 
-def _position_unit(table: _Table, gaze: list[str]) -> str:
-    values = np.concatenate([table.numbers(name) for name in gaze] or [np.zeros(0)])
-    values = np.abs(values[np.isfinite(values) & (values != -1)])
+def _position_unit(table: _Table, gaze: Iterable[str]) -> str:
+    values = np.abs(_positions(table, gaze))
     return "share" if len(values) and np.quantile(values, 0.9) <= _SHARE_UP_TO else "px"
+
+
+def _is_centred(table: _Table, gaze: Mapping[str, str]) -> bool:
+    """Whether many x and many y are negative."""
+    axes = [[column for name, column in gaze.items() if name.endswith(axis)] for axis in "xy"]
+    values = [_positions(table, columns) for columns in axes]
+    return all(len(axis) and bool(np.mean(axis < 0) >= _CENTRED_FROM) for axis in values)
+
+
+def _positions(table: _Table, columns: Iterable[str]) -> NDArray[np.float64]:
+    """Return different numbers, of which a code of lost gaze is one; not -1, the usual one."""
+    numbers = [table.numbers(column) for column in columns]
+    values = np.unique(np.concatenate([*numbers, np.zeros(0)]))
+    return np.asarray(values[np.isfinite(values) & (values != -1)], np.float64)
 
 
 def _column(table: _Table, name: str) -> str:

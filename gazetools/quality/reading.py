@@ -14,6 +14,7 @@ from gazetools.identity import Hiding
 from gazetools.images import image_stem
 from gazetools.ingestion import IngestSpec
 from gazetools.readers import Recording
+from gazetools.readers.building import separator_of
 from gazetools.readers.delimited import Layout, column_names, read_columns
 from gazetools.readers.opening import read_head
 from gazetools.tables import FIXATIONS, SAMPLES, read_table
@@ -111,13 +112,15 @@ def read_targets(path: Path) -> dict[str, tuple[float, float]]:
     FormatError
         A column or a value is missing, or it cannot be read.
     """
-    missing = {"stimulus", *_TARGET} - set(column_names(read_head(path), ","))
+    head = read_head(path)
+    separator = separator_of(head.partition("\n")[0])
+    missing = {"stimulus", *_TARGET} - set(column_names(head, separator))
     if missing:
         raise FormatError(
             f"{path}:1: no column {sorted(missing)[0]!r}; expected stimulus, x_px, y_px"
         )
     numbers = {name: name for name in _TARGET}
-    table = read_columns(path, Layout(","), {"stimulus": "stimulus"}, numbers)
+    table = read_columns(path, Layout(separator), {"stimulus": "stimulus"}, numbers)
     rows = table.frame
     for name in rows:
         table.expect(name, rows[name].notna(), "a value")

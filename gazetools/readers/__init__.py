@@ -17,7 +17,10 @@ to samples), :mod:`~gazetools.readers.trial_marks` (messages to trials),
 :mod:`~gazetools.readers.recording` (what comes out).
 """
 
+import re
+import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +47,20 @@ from gazetools.readers import (
     tobii_studio2,
 )
 from gazetools.readers.opening import read_head
+from gazetools.readers.order import in_order
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording, joined
 
-__all__ = ["READERS", "Head", "ReadOptions", "Reader", "Recording", "find_reader", "pieces", "read"]
+__all__ = [
+    "READERS",
+    "Head",
+    "ReadOptions",
+    "Reader",
+    "Recording",
+    "find_reader",
+    "pieces",
+    "read",
+    "reasons",
+]
 
 READERS: tuple[Reader, ...] = (
     tobii_prolab.READER,
@@ -70,6 +84,8 @@ READERS: tuple[Reader, ...] = (
 )
 
 _MOST_FILES = 50_000
+_MOST_TRIED = 200
+_MOST_TITLE_LINES = 30
 
 
 def find_reader(path: Path) -> Reader:
@@ -78,11 +94,10 @@ def find_reader(path: Path) -> Reader:
     Raises
     ------
     FormatError
-        It cannot be opened, or not exactly one reader claims it; says what was tried.
+        It cannot be opened, or not exactly one reader claims it.
     """
     head = _head(path)
-    refusals = {reader.name: reader.refusal(head) for reader in READERS}
-    claiming = [reader for reader in READERS if not refusals[reader.name]]
+    claiming = _claiming(head)
     if len(claiming) == 1:
         return claiming[0]
     if claiming:
@@ -91,15 +106,52 @@ def find_reader(path: Path) -> Reader:
     if path.is_dir() and not head.files:
         raise FormatError(f"{path}: no reader knows this folder; it is empty")
     if path.is_dir():
-        raise FormatError(
-            f"{path}: no reader knows this folder as one recording; name its exports one by one, "
-            f"such as {path / head.files[0]}"
-        )
-    tried = "; ".join(f"{name}: {why}" for name, why in refusals.items())
-    raise FormatError(
-        f"{path}: no reader knows this file; tried {tried}. "
-        "`gazetools formats` lists what is read; any other table needs a mapping (--mapping)"
+        raise FormatError(f"{path}: no reader knows this folder{_what_is_in(head)}")
+    remedy = _where_it_begins(head) or (
+        f"`gazetools inspect {shlex.quote(str(path))}` tells why, and drafts a mapping (--mapping) "
+        "for a table"
     )
+    raise FormatError(f"{path}: no reader knows this file; {remedy}")
+
+
+def reasons(path: Path) -> list[str]:
+    """Say why no reader claims a file, reader by reader; nothing if one does.
+
+    Raises
+    ------
+    FormatError
+        It cannot be opened.
+    """
+    head = _head(path)
+    refusals = {reader.name: reader.refusal(head) for reader in READERS}
+    if not all(refusals.values()):
+        return []
+    first = [f"{path}: no reader knows this file", _where_it_begins(head)]
+    return [*filter(None, first), *(f"{name}: {why}" for name, why in refusals.items())]
+
+
+def _claiming(head: Head) -> list[Reader]:
+    return [reader for reader in READERS if not reader.refusal(head)]
+
+
+def _where_it_begins(head: Head) -> str:
+    """Say in which line the header stands, if lines above it hide it."""
+    lines = re.split(r"\r\n|\n|\r", head.text, maxsplit=_MOST_TITLE_LINES)
+    for above in range(1, len(lines)):
+        if _claiming(replace(head, text="\n".join(lines[above:]))):
+            return f"the header seems to be in line {above + 1}: remove the lines above it"
+    return ""
+
+
+def _what_is_in(head: Head) -> str:
+    """Name a file or folder below a folder that a reader claims; those above come first."""
+    below = {Path(file) for file in head.files}
+    below |= {folder for file in below for folder in file.parents if folder.name}
+    for name in sorted(below, key=lambda path: (len(path.parts), path))[:_MOST_TRIED]:
+        with suppress(FormatError):  # no text, or not to be read
+            if len(_claiming(_head(head.path / name))) == 1:
+                return f" as one recording; name its exports one by one, as {head.path / name}"
+    return ", nor what is in it; `gazetools formats` lists what is read"
 
 
 def _head(path: Path) -> Head:
@@ -151,7 +203,7 @@ def pieces(path: Path, options: ReadOptions | None = None) -> Iterator[Recording
             f"{path}: {reader.title}: has no messages that could begin trials; "
             "leave out --trial-from"
         )
-    for piece in reader.read(path, options):
+    for piece in in_order(path, reader.read(path, options)):
         yield replace(
             piece,
             profile=piece.profile or reader.profile,

@@ -23,6 +23,21 @@ _DEFAULT_MAX_RATIO = 200.0
 _ALWAYS_UNZIPPED = 64 * 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
+_SAVE_AS_TEXT = "expected a text export; save the sheet as CSV or tab-separated text"
+_WORKBOOKS = {
+    "[Content_Types].xml": "an Excel workbook",
+    "META-INF/manifest.xml": "an OpenDocument workbook",
+}
+"""Files in a zip that tell what it is."""
+_BINARY = {
+    b"SR_RESEARCH": "an EyeLink EDF, expected a text export; convert it with edf2asc",
+    b"\xd0\xcf\x11\xe0": f"an Excel workbook, {_SAVE_AS_TEXT}",
+    b"\x89HDF\r\n\x1a\n": (
+        "an HDF5 file, expected a text export; save its table of gaze as CSV, or, if it is a "
+        "cache of maps, look at it with `gazetools info`"
+    ),
+}
+"""How files begin that are no text: what they are, and what to do."""
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -74,6 +89,10 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> zipfile.ZipInfo:
         for member in archive.infolist()
         if not member.is_dir() and not member.filename.startswith("__MACOSX/")
     ]
+    names = {member.filename for member in members}
+    workbook = next((what for name, what in _WORKBOOKS.items() if name in names), "")
+    if workbook:
+        raise FormatError(f"{path}: {workbook}, {_SAVE_AS_TEXT}")
     if len(members) != 1:
         raise FormatError(
             f"{path}: a zip of {len(members)} files, expected one; unzip it and name the export"
@@ -163,6 +182,9 @@ def encoding_of(path: Path, head: bytes) -> str:
     """
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    what = next((what for magic, what in _BINARY.items() if head.startswith(magic)), "")
+    if what:
+        raise FormatError(f"{path}: {what}")
     if b"\0" in head:
         raise FormatError(f"{path}: binary data, expected a text export (TSV, CSV, ASC ...)")
     try:

@@ -33,17 +33,20 @@ SAMPLES column                              export column
 ``vendor_event``, ``vendor_event_index``    Eye movement type, Eye movement type index
 ==========================================  ==================================================
 
-The presented-media rectangle becomes a Placement of the medium; a medium that was presented
-in more than one place gets none. Dropped and counted: rows of
-other sensors (mouse, gyroscope ...), event rows, rows without a tracker time, and rows that
-repeat a tracker time. Columns of an eye that the export lacks are not made. A run of one stimulus
-is a trial; where no stimulus is shown the trial is 0. Vendor fixations begin midway to the sample
-before; their duration is the vendor's own, or, where it was not exported, that of their samples.
+The presented-media rectangle becomes a Placement of the medium; a medium that was presented in
+more than one place gets none. Dropped and counted: rows of other sensors (mouse, gyroscope ...;
+without a column of sensors, rows without validity), event rows, rows without a tracker time, and
+rows that repeat a tracker time. Columns of an eye that the export lacks are not made. A run of
+one stimulus is a trial; where no stimulus is shown the trial is 0. Vendor fixations begin midway
+to the sample before; their duration is the vendor's own, or, where it was not exported, that of
+their samples.
 
 Without a participant's name the subject is "unnamed"; without a recording's name it is that of
-the file, and a new recording (``name-2``) begins where the recording's clock jumps back. Bare
-timestamps count us or ms, also in exports of one version: their rate tells which, and the samples
-of the vendor's events tell what its durations count. A rate that no eye tracker has is refused.
+the file. Where the two clocks drift apart at once, or without a name the only one jumps back, a
+new recording of that name begins (``name-2``). Bare timestamps count us or ms, also in exports of
+one version: the rate of each recording tells which, and the samples of the vendor's events tell
+what its durations count. A rate that no eye tracker has is refused, and so is a long export whose
+rows are in no order of time.
 Where no gaze was exported, the vendor's fixations are read alone. Before 1.130 display coordinates
 were called ``RCSmm``, ``RCSpx``, and directions were no display coordinates: they are left out.
 """
@@ -64,6 +67,7 @@ from gazetools.readers.building import Bools, Floats, about
 from gazetools.readers.columns import Rows, any_known, constant, filled, joined, strings, taken
 from gazetools.readers.delimited import Layout, Table, iter_columns
 from gazetools.readers.opening import read_head, stem_of
+from gazetools.readers.order import OUT_OF_ORDER
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_prolab_columns import (
     check_rate,
@@ -169,7 +173,7 @@ class _Export:
         self._has_stimuli = has_stimuli
         self._rows = 0
         self._has_tracker_clock: bool | None = None
-        self._restarts: dict[str, Restarts] = {}
+        self._restarts: dict[tuple[str, str], Restarts] = {}
         self._recordings: dict[tuple[str, str], _Pieces] = {}
         self._shown = Shown()
         self._skipped: Counter[str] = Counter()
@@ -183,8 +187,9 @@ class _Export:
         is_gaze = are_gaze(rows)
         self._skipped.update(count_others(rows, is_gaze))
         recording_us = in_us(rows, "recording")
-        names = self._names(rows, recording_us)
-        time_us = self._tracker_time_us(rows, recording_us, is_gaze)
+        tracker_us = in_us(rows, "tracker")
+        names = self._names(rows, tracker_us, recording_us)
+        time_us = self._tracker_time_us(tracker_us, recording_us, is_gaze)
         is_timed = ~np.isnan(time_us)
         self._skipped["rows without a tracker time"] += int((is_gaze & ~is_timed).sum())
         rows |= {"tracker_time_us": time_us, **names}
@@ -221,28 +226,31 @@ class _Export:
         skipped, self._skipped = +self._skipped, Counter()
         return skipped
 
-    def _tracker_time_us(self, rows: Rows, recording_us: Floats, is_gaze: Bools) -> Floats:
-        tracker_us = in_us(rows, "tracker")
+    def _tracker_time_us(self, tracker_us: Floats, recording_us: Floats, is_gaze: Bools) -> Floats:
         if self._has_tracker_clock is None and is_gaze.any():
             self._has_tracker_clock = not np.isnan(tracker_us[is_gaze]).all()
         return tracker_us if self._has_tracker_clock else recording_us
 
-    def _names(self, rows: Rows, recording_us: Floats) -> Rows:
-        """Subject and recording of every row, made up where the export tells none."""
-        subject = filled(rows["subject"], constant(UNNAMED, len(recording_us)))
-        unnamed = rows["recording"].isna()
-        if not unnamed.any():
-            return {"subject": subject}
-        recording = strings(rows["recording"]).copy()
-        for name in subject[unnamed].unique():
-            here = unnamed & (subject == name)
-            restarts = self._restarts.setdefault(name, Restarts())
-            clocks_us = np.column_stack((np.full(here.sum(), np.nan), recording_us[here]))
-            number, at = np.unique(restarts.count(clocks_us), return_inverse=True)
-            stem = stem_of(self._path)
-            made_up = [f"{stem}-{n + 1}" if n else stem for n in number]
-            recording[here] = pd.array(made_up, dtype="str").take(at)
-        return {"subject": subject, "recording": recording}
+    def _names(self, rows: Rows, tracker_us: Floats, recording_us: Floats) -> Rows:
+        """Subject and recording of every row, made up where the export tells none.
+
+        Where its two clocks drift apart at once, a recording ends and another of its name begins.
+        """
+        count = len(recording_us)
+        clock_us = np.where(rows["recording"].isna(), recording_us, np.nan)
+        clocks_us = np.column_stack((tracker_us - recording_us, clock_us))
+        names = {
+            "subject": filled(rows["subject"], constant(UNNAMED, count)),
+            "recording": filled(rows["recording"], constant(stem_of(self._path), count)),
+        }
+        number = np.zeros(count, np.int64)
+        for key, own in _groups(names | {"row": np.arange(count)}):
+            at = own["row"]
+            number[at] = self._restarts.setdefault(key, Restarts()).count(clocks_us[at])
+        if number.any():
+            more = [f"-{n + 1}" if n else "" for n in number]
+            names["recording"] = pd.Categorical(strings(names["recording"]) + pd.array(more, "str"))
+        return names
 
 
 def _groups(rows: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
@@ -312,11 +320,13 @@ class _Pieces:
         if (np.diff(time_us) < 0).any():
             rows = taken(rows, np.argsort(time_us, kind="stable"))
             time_us = rows["tracker_time_us"]
+        late = time_us < self._last_us
         fresh = (np.diff(time_us, prepend=-np.inf) > 0) & (time_us > self._last_us)
         self._last_us = max(self._last_us, *time_us[-1:])
         if fresh.all():
             return rows
-        self._skipped["repeated times"] += int((~fresh).sum())
+        self._skipped[OUT_OF_ORDER] += int(late.sum())
+        self._skipped["repeated times"] += int((~fresh & ~late).sum())
         return taken(rows, fresh)
 
     def _piece(self, rows: Rows) -> Recording:

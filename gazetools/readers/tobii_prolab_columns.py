@@ -12,7 +12,7 @@ from gazetools.errors import FormatError
 from gazetools.readers.building import EYES, Floats, mean_of_eyes
 from gazetools.readers.columns import Rows, constant, rows_of
 from gazetools.readers.delimited import Table, match_columns, plain_name
-from gazetools.readers.tobii_rows import count_us, whole
+from gazetools.readers.tobii_rows import count_us, usual_step
 from gazetools.timeline import sample_interval_us
 
 _Names = dict[str, tuple[str, ...]]
@@ -184,8 +184,7 @@ def _misnamed_clocks(table: Table) -> Iterator[tuple[str, str]]:
         for name, other in ((us, ms), (ms, us)):
             if other in table.columns or not _NO_UNIT.search(table.columns.get(name, "")):
                 continue
-            # in the order of the file, as each recording's clock may begin at 0
-            rate_hz = 1e6 / sample_interval_us(whole(_of_eyes(table)[name].to_numpy()))
+            rate_hz = 1e6 / usual_step(_of_eyes(table), name)
             if (rate_hz > _FASTEST_HZ) == (other == ms):
                 yield name, other
 

@@ -31,11 +31,14 @@ _MEASURED = {"accuracy_deg": "accuracy", "precision_rms_deg": "precision"}
 
 
 def are_gaze(rows: Rows) -> Bools:
-    """Tell which rows (n,) are of the eye tracker; without sensors, which are no events."""
+    """Tell which rows (n,) are of the eye tracker; without sensors, which are nothing else."""
     if any_known(rows["sensor"]):
         return holds(rows["sensor"], "Eye Tracker")
     is_mouse = ~np.isnan(rows["mouse_x"]) & np.isnan(rows["x_px"])
     is_gaze: Bools = rows["event_row"].isna() & ~is_mouse
+    validity = [rows[f"{eye}_validity"] for eye in EYES]
+    if any(map(any_known, validity)):
+        is_gaze &= ~np.all([eye.isna() for eye in validity], axis=0)
     return is_gaze
 
 

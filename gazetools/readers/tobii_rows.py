@@ -61,6 +61,24 @@ def count_us(durations: Floats, time_us: Floats) -> bool:
     return bool(np.median(known[begins] * 1000 / lasting_us) > _DURATION_US)
 
 
+def usual_step(rows: pd.DataFrame, clock: str) -> float:
+    """Median step of a clock from row to row of a recording; rows of several may be mixed.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The clock and, if they are told, ``subject`` and ``recording``.
+    """
+    rows = rows[rows[clock].notna()]
+    whose = np.zeros(len(rows), np.int64)
+    if who := [name for name in ("subject", "recording") if name in rows]:
+        whose = rows.groupby(who, dropna=False, observed=True).ngroup().to_numpy()
+    order = np.argsort(whose, kind="stable")
+    steps = np.diff(rows[clock].to_numpy()[order])
+    steps = np.where(np.diff(whose[order]) == 0, steps, 0)
+    return sample_interval_us(whole(np.cumsum(np.append(0, steps))))
+
+
 def whole(times: Floats) -> Integers:
     """Leave out what is no time (n,), round the others."""
     return np.rint(times[~np.isnan(times)]).astype(np.int64)

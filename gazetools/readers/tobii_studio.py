@@ -86,6 +86,7 @@ from gazetools.readers.tobii_rows import (
     placements,
     screen_size,
     to_samples,
+    usual_step,
 )
 from gazetools.readers.tobii_studio_display import Display, display_of, turned
 from gazetools.readers.tobii_studio_rows import (
@@ -99,7 +100,6 @@ from gazetools.readers.tobii_studio_rows import (
 )
 from gazetools.readers.vendor_events import fixations_of_labels
 from gazetools.tables import SAMPLES
-from gazetools.timeline import sample_interval_us
 from gazetools.trials import TrialClock
 
 _SOURCE = "vendor:tobii-studio"
@@ -197,7 +197,8 @@ class _Export:
         self._rows += len(rows)
         self._names = self._names or Names(table.path)
         if self._in_ms is None and rows["tracker_us"].notna().any():
-            self._in_ms = _is_in_ms(rows["tracker_us"])
+            # in us no tracker is so fast
+            self._in_ms = usual_step(rows, "tracker_us") < _SHORTEST_US
         rows = rows.assign(
             recording_us=rows["recording_ms"] * 1000,
             tracker_us=rows["tracker_us"] * (1000 if self._in_ms else 1),
@@ -242,12 +243,6 @@ class _Export:
             )
         for pieces in self._recordings.values():
             yield from pieces.finish()
-
-
-def _is_in_ms(tracker: pd.Series) -> bool:
-    """Tell whether the tracker's time counts ms: in us no tracker is so fast."""
-    steps = np.sort(tracker.dropna().to_numpy()).astype(np.int64)
-    return len(steps) > 1 and sample_interval_us(steps) < _SHORTEST_US
 
 
 class _Pieces:

@@ -101,7 +101,8 @@ def fixations_of_labels(
         gaze_y=samples["y_px"],
         event=samples["vendor_event_index"],
     )[fixated]
-    runs = rows.groupby("event")
+    # a recording may be two, bound together, whose numbers begin anew
+    runs = rows.groupby((rows["event"].diff() != 0).cumsum())
     first, last = runs["row"].first().to_numpy(), runs["row"].last().to_numpy()
     spans_ms = pd.Series((end_us[last] - begin_us[first]) / 1000)
     duration_ms = runs["duration_ms"].first().reset_index(drop=True).fillna(spans_ms)
