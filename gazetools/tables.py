@@ -277,14 +277,13 @@ TABLES = (SAMPLES, FIXATIONS, SACCADES, BLINKS, QUALITY)
 def kind_of(columns: Collection[str]) -> Schema:
     """Tell which of TABLES has these columns.
 
-    A table fits if no column is absent that :meth:`Schema.conform` would ask for. Of several that
-    fit, it is the one that knows most of the columns, and then the one that misses fewest of its
-    own: blinks have every column that saccades must have.
+    It is the one that declares most of the columns, of several the one of whose own fewest are
+    absent: blinks have every column that saccades must have.
 
     Raises
     ------
     SchemaError
-        None fits.
+        A column is absent that :meth:`Schema.conform` would ask for.
     """
     kind = max(TABLES, key=lambda schema: _fit(schema, columns))
     if absent := _absent(kind, columns):
@@ -298,9 +297,13 @@ def kind_of(columns: Collection[str]) -> Schema:
 
 def _fit(schema: Schema, columns: Collection[str]) -> tuple[int, int, int]:
     """How well columns fit a schema; the greatest fits best."""
+    declared = {column.name for column in schema.columns}
     required = {column.name for column in schema.columns if column.required}
-    known = len(required.intersection(columns))
-    return -len(_absent(schema, columns)), known, known - len(required)
+    return (
+        len(declared.intersection(columns)),
+        -len(_absent(schema, columns)),
+        -len(required.difference(columns)),
+    )
 
 
 def _absent(schema: Schema, columns: Collection[str]) -> list[str]:

@@ -7,14 +7,14 @@ running average and the log; on a CPU a resumed run ends with the same bits.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from gazetools.cache import Cache, open_cache
-from gazetools.errors import CacheError, TrainingError
+from gazetools.errors import CacheError, OutputError, TrainingError
 from gazetools.files import locked, uninterrupted
 from gradtrack_model import devices, distributed, runs
 from gradtrack_model.augmentation import Augmentation
@@ -116,7 +116,7 @@ def fit(
         with closing(run.validation), closing(run.dataset), _no_other_in(run.folder):
             _start(run, resume)
             _learn(run, workers, trackers, progress)
-        return _finish(run)
+            return _finish(run)
 
 
 @dataclass(frozen=True)
@@ -177,11 +177,15 @@ def _training_items(cache_path: Path, config: TrainConfig, device: torch.device)
 @contextmanager
 def _no_other_in(folder: Path) -> Iterator[None]:
     """Keep other trainings out of the run folder, which is made if need be."""
-    if distributed.is_first():
-        runs.make_folder(folder)
-        with locked(folder / runs.STATE):
-            yield
-    else:
+    with ExitStack() as stack:
+        if distributed.is_first():
+            runs.make_folder(folder)
+            try:
+                stack.enter_context(locked(folder / runs.STATE))
+            except OutputError as error:
+                if error.__cause__ is None:
+                    raise
+                # some file systems of clusters have no locks
         yield
 
 

@@ -1,6 +1,7 @@
 """Training: it learns, resumes bit for bit, keeps off the test split, and fails clearly."""
 
 import csv
+import errno
 import itertools
 import json
 import os
@@ -304,6 +305,14 @@ def test_two_trainings_do_not_write_one_run(cache_path, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(SHORT, cache_path, folder, progress=beside)
     assert fit(SHORT, cache_path, folder, resume=True).iterations == SHORT.iterations
+
+
+def test_a_file_system_without_locks_can_be_trained_on(cache_path, tmp_path, monkeypatch):
+    def lockf(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.lockf", lockf)
+    assert fit(SHORT, cache_path, tmp_path / "run").iterations == SHORT.iterations
 
 
 def test_a_run_may_go_on_with_less_memory(cache_path, tmp_path, uninterrupted):

@@ -362,6 +362,45 @@ def test_recordings_of_one_name_are_told_apart_by_their_clocks(shift_us, tmp_pat
         assert recording.fixations["duration_ms"].tolist() == [492, 492]
 
 
+def test_recordings_of_one_name_may_lie_row_by_row_between_each_other(tmp_path):
+    later = prolab().filled(
+        "Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) + 86_400_000_000)
+    )
+    rows = sorted([*prolab().rows[1:], *later.rows[1:]], key=lambda row: int(row[0]))
+    found = read(Sheet([prolab().rows[0], *rows]).write(tmp_path / "export.tsv"))
+    assert [len(recording.samples) for recording in found] == [120, 120]
+
+
+def test_pauses_do_not_part_a_recording_whose_clocks_run_in_other_units(tmp_path):
+    sheet = prolab().renamed(lambda name: name.removesuffix(" [μs]"))
+    sheet = Sheet([sheet.rows[0], *sheet.rows[1:-1:20]])
+    slow = sheet.filled("Eyetracker timestamp", lambda cell: cell and str(int(cell) * 30))
+    slow = slow.filled("Recording timestamp", lambda cell: str(int(cell) * 30 // 1000))
+    (recording,) = read(slow.write(tmp_path / "export.tsv"))
+    assert len(recording.samples) == 6
+
+
+def test_recordings_without_names_part_though_both_clocks_begin_anew(tmp_path):
+    sheet = unnamed("Recording name")
+    first, second = read(Sheet([*sheet.rows, *sheet.rows[1:]]).write(tmp_path / "day.tsv"))
+    assert (first.name, second.name) == ("day", "day-2")
+    assert len(first.samples) == len(second.samples) == 120
+
+
+def test_repeats_among_fixations_alone_are_no_disorder(tmp_path):
+    header, *rows = prolab().without(lambda name: name.startswith("Gaze point")).rows
+    (recording,) = read(Sheet([header, *rows[:100], *rows[60:]]).write(tmp_path / "export.tsv"))
+    assert len(recording.fixations) == 2
+
+
+def test_gaze_whose_validity_is_not_told_stays(tmp_path):
+    sheet = prolab().without(lambda name: name == "Sensor").filled("Validity left", "Invalid")
+    bare = prolab().without(lambda name: name == "Sensor").filled("Recording name", "Recording2")
+    bare = bare.filled("Validity left", "").filled("Validity right", "")
+    found = read(Sheet([*sheet.rows, *bare.rows[1:]]).write(tmp_path / "export.tsv"))
+    assert [len(recording.samples) for recording in found] == [120, 120]
+
+
 def test_vendor_fixations_whose_numbers_begin_anew(tmp_path):
     later = prolab().filled(
         *("Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) + 60_000_000))

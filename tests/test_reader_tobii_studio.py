@@ -213,6 +213,13 @@ def test_a_trackers_time_in_ms_is_noticed(tmp_path):
     assert recording.about["time unit"] == "ms"
 
 
+def test_the_unit_of_a_trackers_time_is_noticed_in_any_order(tmp_path):
+    sheet = studio().filled("EyeTrackerTimestamp", lambda v: v and str(int(v) // 1000))
+    header, *rows = sheet.rows
+    recording = read_one(Sheet([header, *rows[::-1]]), tmp_path)
+    assert recording.about["time unit"] == "ms"
+
+
 def test_the_unit_of_a_trackers_time_is_that_of_each_recording(tmp_path):
     parts = [
         studio()

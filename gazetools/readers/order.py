@@ -30,6 +30,8 @@ def in_order(path: Path, pieces: Iterable[Recording]) -> Iterator[Recording]:
             if why.startswith(tuple(_MOST)):
                 dropped[why] += count
         yield piece
+    if not total:  # an export of fixations alone
+        return
     total += dropped.total()
     for label, share in _MOST.items():
         count = sum(n for why, n in dropped.items() if why.startswith(label))

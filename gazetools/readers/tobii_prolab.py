@@ -93,6 +93,7 @@ from gazetools.readers.tobii_prolab_rows import (
 from gazetools.readers.tobii_rows import (
     UNNAMED,
     Restarts,
+    Sessions,
     first_known,
     is_of_glasses,
     names_any,
@@ -174,6 +175,7 @@ class _Export:
         self._rows = 0
         self._has_tracker_clock: bool | None = None
         self._restarts: dict[tuple[str, str], Restarts] = {}
+        self._sessions: dict[tuple[str, str], Sessions] = {}
         self._recordings: dict[tuple[str, str], _Pieces] = {}
         self._shown = Shown()
         self._skipped: Counter[str] = Counter()
@@ -237,16 +239,20 @@ class _Export:
         Where its two clocks drift apart at once, a recording ends and another of its name begins.
         """
         count = len(recording_us)
-        clock_us = np.where(rows["recording"].isna(), recording_us, np.nan)
-        clocks_us = np.column_stack((tracker_us - recording_us, clock_us))
+        is_named = ~rows["recording"].isna()
         names = {
             "subject": filled(rows["subject"], constant(UNNAMED, count)),
             "recording": filled(rows["recording"], constant(stem_of(self._path), count)),
         }
+        clocks_us = np.column_stack((np.full(count, np.nan), recording_us))
         number = np.zeros(count, np.int64)
         for key, own in _groups(names | {"row": np.arange(count)}):
             at = own["row"]
-            number[at] = self._restarts.setdefault(key, Restarts()).count(clocks_us[at])
+            if is_named[at[0]]:
+                sessions = self._sessions.setdefault(key, Sessions())
+                number[at] = sessions.number(tracker_us[at], recording_us[at])
+            else:
+                number[at] = self._restarts.setdefault(key, Restarts()).count(clocks_us[at])
         if number.any():
             more = [f"-{n + 1}" if n else "" for n in number]
             names["recording"] = pd.Categorical(strings(names["recording"]) + pd.array(more, "str"))

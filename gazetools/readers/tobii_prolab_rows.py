@@ -37,9 +37,12 @@ def are_gaze(rows: Rows) -> Bools:
     is_mouse = ~np.isnan(rows["mouse_x"]) & np.isnan(rows["x_px"])
     is_gaze: Bools = rows["event_row"].isna() & ~is_mouse
     validity = [rows[f"{eye}_validity"] for eye in EYES]
-    if any(map(any_known, validity)):
-        is_gaze &= ~np.all([eye.isna() for eye in validity], axis=0)
-    return is_gaze
+    if not any(set(eye.categories) - set(_VALID) for eye in validity):
+        return is_gaze
+    # of lost gaze, too, validity is told
+    told = ~np.all([eye.isna() for eye in validity], axis=0)
+    told |= ~np.isnan(rows["x_px"]) | ~np.isnan(rows["tracker_us"]) | ~np.isnan(rows["tracker_ms"])
+    return is_gaze & told
 
 
 def count_others(rows: Rows, is_gaze: Bools) -> dict[str, int]:

@@ -74,7 +74,7 @@ def usual_step(rows: pd.DataFrame, clock: str) -> float:
     if who := [name for name in ("subject", "recording") if name in rows]:
         whose = rows.groupby(who, dropna=False, observed=True).ngroup().to_numpy()
     order = np.argsort(whose, kind="stable")
-    steps = np.diff(rows[clock].to_numpy()[order])
+    steps = np.abs(np.diff(rows[clock].to_numpy()[order]))
     steps = np.where(np.diff(whose[order]) == 0, steps, 0)
     return sample_interval_us(whole(np.cumsum(np.append(0, steps))))
 
@@ -178,6 +178,48 @@ class Restarts:
         before: Integers = self._count + np.cumsum(sets)
         self._last_us, self._count = known[-1:], int(before[-1])
         return before
+
+
+class Sessions:
+    """Numbers the recordings of one name, by how far their two clocks are apart."""
+
+    def __init__(self) -> None:
+        self._apart_us: list[float] = []
+
+    def number(self, tracker_us: Floats, recording_us: Floats) -> Integers:
+        """Which of the recordings each of the next rows (n,) is of; 0 where a clock is not told.
+
+        Clocks that do not run alike, as where one is in another unit, tell nothing.
+        """
+        number = np.zeros(len(tracker_us), np.int64)
+        known = np.flatnonzero(~np.isnan(tracker_us - recording_us))
+        apart_us = (tracker_us - recording_us)[known]
+        order = np.argsort(apart_us, kind="stable")
+        borders = np.flatnonzero(np.diff(apart_us[order]) > _RESTART_US) + 1
+        clusters = [np.sort(cluster) for cluster in np.split(order, borders) if len(cluster)]
+        steps = [np.diff([tracker_us[known[c]], recording_us[known[c]]]) for c in clusters]
+        if not _run_alike(np.abs(np.hstack([np.zeros((2, 0)), *steps])), len(clusters)):
+            return number
+        # in the order of the file
+        for cluster in sorted(clusters, key=lambda cluster: int(cluster[0])):
+            number[known[cluster]] = self._find(float(np.median(apart_us[cluster])))
+        return number
+
+    def _find(self, apart_us: float) -> int:
+        for number, other in enumerate(self._apart_us):
+            if abs(apart_us - other) <= _RESTART_US:
+                self._apart_us[number] = apart_us  # clocks drift
+                return number
+        self._apart_us.append(apart_us)
+        return len(self._apart_us) - 1
+
+
+def _run_alike(steps_us: Floats, parts: int) -> bool:
+    """Whether two clocks have steps (2, m) of one size; without steps, if nothing is parted."""
+    if not steps_us.size:
+        return parts <= 1
+    tracked, recorded = np.median(steps_us, axis=1)
+    return bool(tracked / 2 <= recorded <= tracked * 2)
 
 
 def to_samples(rows: pd.DataFrame, clock: TrialClock | None = None) -> tuple[pd.DataFrame, Floats]:
