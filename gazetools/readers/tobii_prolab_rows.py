@@ -42,7 +42,8 @@ def are_gaze(rows: Rows) -> Bools:
     # of lost gaze, too, validity is told
     told = ~np.all([eye.isna() for eye in validity], axis=0)
     told |= ~np.isnan(rows["x_px"]) | ~np.isnan(rows["tracker_us"]) | ~np.isnan(rows["tracker_ms"])
-    return is_gaze & told
+    is_gaze &= told
+    return is_gaze
 
 
 def count_others(rows: Rows, is_gaze: Bools) -> dict[str, int]:
