@@ -92,7 +92,6 @@ from gazetools.readers.tobii_prolab_rows import (
 )
 from gazetools.readers.tobii_rows import (
     UNNAMED,
-    Restarts,
     Sessions,
     first_known,
     is_of_glasses,
@@ -174,7 +173,6 @@ class _Export:
         self._has_stimuli = has_stimuli
         self._rows = 0
         self._has_tracker_clock: bool | None = None
-        self._restarts: dict[tuple[str, str], Restarts] = {}
         self._sessions: dict[tuple[str, str], Sessions] = {}
         self._recordings: dict[tuple[str, str], _Pieces] = {}
         self._shown = Shown()
@@ -244,15 +242,13 @@ class _Export:
             "subject": filled(rows["subject"], constant(UNNAMED, count)),
             "recording": filled(rows["recording"], constant(stem_of(self._path), count)),
         }
-        clocks_us = np.column_stack((np.full(count, np.nan), recording_us))
+        both_us = np.where(is_named, tracker_us, np.nan)
+        clock_us = np.where(is_named, np.nan, recording_us)
         number = np.zeros(count, np.int64)
         for key, own in _groups(names | {"row": np.arange(count)}):
             at = own["row"]
-            if is_named[at[0]]:
-                sessions = self._sessions.setdefault(key, Sessions())
-                number[at] = sessions.number(tracker_us[at], recording_us[at])
-            else:
-                number[at] = self._restarts.setdefault(key, Restarts()).count(clocks_us[at])
+            sessions = self._sessions.setdefault(key, Sessions())
+            number[at] = sessions.number(both_us[at], recording_us[at], clock_us[at])
         if number.any():
             more = [f"-{n + 1}" if n else "" for n in number]
             names["recording"] = pd.Categorical(strings(names["recording"]) + pd.array(more, "str"))

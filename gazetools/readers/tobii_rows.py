@@ -125,7 +125,7 @@ class Names:
 
     def __init__(self, path: Path) -> None:
         self._stem = stem_of(path)
-        self._restarts: dict[Hashable, Restarts] = {}
+        self._sessions: dict[Hashable, Sessions] = {}
 
     def fill(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return rows with ``subject`` and ``recording``.
@@ -135,74 +135,60 @@ class Names:
         rows : DataFrame
             ``subject``, ``recording``, ``tracker_us`` and ``recording_us``, null where unknown.
         """
-        clock = rows["recording_us"].fillna(rows["tracker_us"]).where(rows["recording"].isna())
-        tracked = rows[["tracker_us", "recording_us"]].dropna()
-        pace = tracked.diff().abs().median()
-        apart = rows["tracker_us"] - rows["recording_us"]
-        if not pace["tracker_us"] / 2 <= pace["recording_us"] <= pace["tracker_us"] * 2:
-            apart = apart * np.nan
-        clocks = np.column_stack((apart, clock))
+        tracker_us, recording_us = (rows[f"{n}_us"].to_numpy() for n in ("tracker", "recording"))
+        only_us = rows["recording_us"].fillna(rows["tracker_us"]).where(rows["recording"].isna())
+        clock_us = only_us.to_numpy()
         rows = rows.assign(
             subject=rows["subject"].fillna(UNNAMED),
             recording=rows["recording"].fillna(self._stem),
         )
-        number = np.ones(len(rows), np.int64)
+        number = np.zeros(len(rows), np.int64)
         for key, at in rows.groupby(["subject", "recording"], sort=False).indices.items():
-            number[at] = self._restarts.setdefault(key, Restarts()).count(clocks[at]) + 1
-        if (number == 1).all():
+            sessions = self._sessions.setdefault(key, Sessions())
+            number[at] = sessions.number(tracker_us[at], recording_us[at], clock_us[at])
+        if not number.any():
             return rows
-        numbered = rows["recording"] + "-" + pd.Series(number, rows.index).astype("str")
-        return rows.assign(recording=rows["recording"].where(number == 1, numbered))
-
-
-class Restarts:
-    """Counts how often the clocks of a recording were set anew."""
-
-    def __init__(self) -> None:
-        self._last_us = np.full((1, 2), np.nan)
-        self._count = 0
-
-    def count(self, clocks_us: Floats) -> Integers:
-        """Restarts before each of the next rows, shape (n,).
-
-        Parameters
-        ----------
-        clocks_us : (n, 2) float64
-            How far the clocks are apart, and the clock itself, NaN where it does not matter.
-        """
-        known = pd.DataFrame(np.concatenate((self._last_us, clocks_us))).ffill().to_numpy()
-        apart, clock = np.diff(known, axis=0).T
-        sets = np.abs(apart) > _RESTART_US
-        if np.isnan(known[-1, 0]):
-            sets = clock < -_RESTART_US
-        before: Integers = self._count + np.cumsum(sets)
-        self._last_us, self._count = known[-1:], int(before[-1])
-        return before
+        numbered = rows["recording"] + "-" + pd.Series(number + 1, rows.index).astype("str")
+        return rows.assign(recording=rows["recording"].where(number == 0, numbered))
 
 
 class Sessions:
-    """Numbers the recordings of one name, by how far their two clocks are apart."""
+    """Numbers the recordings of one name; takes their rows in blocks.
+
+    They are told apart by how far their two clocks are apart, or, where these are not told or do
+    not run alike (one may be in another unit), by where a clock jumps back.
+    """
 
     def __init__(self) -> None:
         self._apart_us: list[float] = []
+        self._last = 0
+        self._last_us = np.nan
 
-    def number(self, tracker_us: Floats, recording_us: Floats) -> Integers:
-        """Which of the recordings each of the next rows (n,) is of; 0 where a clock is not told.
+    def number(self, tracker_us: Floats, recording_us: Floats, clock_us: Floats) -> Integers:
+        """Which of the recordings, from 0, each of the next rows (n,) is of.
 
-        Clocks that do not run alike, as where one is in another unit, tell nothing.
+        Parameters
+        ----------
+        tracker_us, recording_us : (n,) float64
+            The two clocks, NaN where they are not told.
+        clock_us : (n,) float64
+            One whose jumps back begin a recording, NaN where they do not.
         """
-        number = np.zeros(len(tracker_us), np.int64)
-        known = np.flatnonzero(~np.isnan(tracker_us - recording_us))
-        apart_us = (tracker_us - recording_us)[known]
-        order = np.argsort(apart_us, kind="stable")
+        apart_us = tracker_us - recording_us
+        known = np.flatnonzero(~np.isnan(apart_us))
+        order = known[np.argsort(apart_us[known], kind="stable")]
         borders = np.flatnonzero(np.diff(apart_us[order]) > _RESTART_US) + 1
-        clusters = [np.sort(cluster) for cluster in np.split(order, borders) if len(cluster)]
-        steps = [np.diff([tracker_us[known[c]], recording_us[known[c]]]) for c in clusters]
-        if not _run_alike(np.abs(np.hstack([np.zeros((2, 0)), *steps])), len(clusters)):
-            return number
-        # in the order of the file
-        for cluster in sorted(clusters, key=lambda cluster: int(cluster[0])):
-            number[known[cluster]] = self._find(float(np.median(apart_us[cluster])))
+        parts = [np.sort(part) for part in np.split(order, borders) if len(part)]
+        steps = [np.diff([tracker_us[part], recording_us[part]]) for part in parts]
+        if not parts or not _run_alike(np.abs(np.hstack(steps)), len(parts)):
+            return self._count(clock_us)
+        number = np.full(len(apart_us), -1)
+        for part in sorted(parts, key=lambda part: int(part[0])):
+            number[part] = self._find(float(np.median(apart_us[part])))
+        # what lies between is of the one before
+        at = np.maximum.accumulate(np.where(number >= 0, np.arange(len(number)), -1))
+        number = np.where(at >= 0, number[at], self._last)
+        self._last = int(number[-1])
         return number
 
     def _find(self, apart_us: float) -> int:
@@ -212,6 +198,13 @@ class Sessions:
                 return number
         self._apart_us.append(apart_us)
         return len(self._apart_us) - 1
+
+    def _count(self, clock_us: Floats) -> Integers:
+        clock = pd.Series(np.append(self._last_us, clock_us)).ffill().to_numpy()
+        number: Integers = self._last + np.cumsum(np.diff(clock) < -_RESTART_US)
+        if len(number):
+            self._last, self._last_us = int(number[-1]), clock[-1]
+        return number
 
 
 def _run_alike(steps_us: Floats, parts: int) -> bool:
