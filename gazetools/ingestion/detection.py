@@ -16,7 +16,7 @@ from gazetools.tables import BLINKS, EVENTS, FIXATIONS, SACCADES, Schema
 
 _CONTEXT_US = 2_000_000
 """Far longer than any window, gap or fixation looks back."""
-_LEAST_ROWS = 50_000
+_LEAST_ROWS = 75_000
 _TRIES = 8
 _ASSUMED_EYES = "eye-at-screen-axis"
 _WHERE = ("recording", "subject", "trial", "stimulus")

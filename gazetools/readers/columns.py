@@ -54,9 +54,13 @@ def _concatenated(columns: list[Any]) -> Any:
 
 def constant(text: str | None, count: int) -> pd.Categorical:
     """Return a column of one text, or of none."""
-    code = -1 if text is None else 0
-    names = pd.Index([text or ""], dtype="str")
-    return pd.Categorical.from_codes(np.full(count, code, np.int8), names, validate=False)
+    codes = np.full(count, -1 if text is None else 0, np.int8)
+    return pd.Categorical.from_codes(codes, dtype=_categories(text or ""), validate=False)
+
+
+@lru_cache(maxsize=8)
+def _categories(text: str) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index([text], dtype="str"))
 
 
 def strings(values: pd.Categorical) -> Any:

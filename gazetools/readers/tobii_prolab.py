@@ -104,7 +104,7 @@ from gazetools.tables import SAMPLES
 from gazetools.trials import TrialClock
 
 _KEY = ("subject", "recording")
-_LEAST_ROWS = 50_000
+_LEAST_ROWS = 75_000
 """In a piece, but for the last: tables of fewer take as long."""
 
 

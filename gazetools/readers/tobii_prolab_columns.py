@@ -165,7 +165,8 @@ def with_units(tables: Iterator[Table]) -> Iterator[Table]:
         # other sensors may fill the first blocks, and recordings without labels
         if misnamed is None and len(_of_eyes(table)):
             misnamed = dict(_misnamed_clocks(table))
-        table = _renamed(table, misnamed or {})
+        if misnamed:
+            table = _renamed(table, misnamed)
         if durations_in_us is None:
             durations_in_us = _has_durations_in_us(table)
         if durations_in_us:

@@ -175,10 +175,7 @@ class Sessions:
             One whose jumps back begin a recording, NaN where they do not.
         """
         apart_us = tracker_us - recording_us
-        known = np.flatnonzero(~np.isnan(apart_us))
-        order = known[np.argsort(apart_us[known], kind="stable")]
-        borders = np.flatnonzero(np.diff(apart_us[order]) > _RESTART_US) + 1
-        parts = [np.sort(part) for part in np.split(order, borders) if len(part)]
+        parts = _alike(apart_us)
         steps = [np.diff([tracker_us[part], recording_us[part]]) for part in parts]
         if not parts or not _run_alike(np.abs(np.hstack(steps)), len(parts)):
             return self._count(clock_us)
@@ -205,6 +202,18 @@ class Sessions:
         if len(number):
             self._last, self._last_us = int(number[-1]), clock[-1]
         return number
+
+
+def _alike(apart_us: Floats) -> list[Integers]:
+    """Rows (n,) of each recording, told apart by their clocks; none where these are not known."""
+    known = np.flatnonzero(~np.isnan(apart_us))
+    if not len(known):
+        return []
+    if np.ptp(apart_us[known]) <= _RESTART_US:  # most often
+        return [known]
+    order = known[np.argsort(apart_us[known], kind="stable")]
+    borders = np.flatnonzero(np.diff(apart_us[order]) > _RESTART_US) + 1
+    return [np.sort(part) for part in np.split(order, borders)]
 
 
 def _run_alike(steps_us: Floats, parts: int) -> bool:

@@ -1,5 +1,8 @@
 """A vendor's events as tables: placed on samples, made of labelled samples, or listed alone."""
 
+from dataclasses import dataclass
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
 
@@ -87,40 +90,36 @@ def fixations_of_labels(
         With ``first_row`` and ``last_row``.
     skipped : dict of str to int
     """
-    fixated = (samples["vendor_event"] == "fixation").to_numpy(bool)
-    if not fixated.any():
+    runs = _Runs.of(samples)
+    if not len(runs.begins):
         return _no_fixations(), {}
     if told is None:
         told = pd.DataFrame(np.nan, samples.index, ["duration_ms", "x_px", "y_px"])
-    time_us = samples["tracker_time_us"].to_numpy(np.int64)
+    first, last = runs.first, runs.last
+    time_us, t_ms = (samples[name].to_numpy() for name in ("tracker_time_us", "t_ms"))
     _, end_us = sample_spans_us(time_us)
-    clock_us = (samples["tracker_time_us"] - samples["t_ms"] * 1000).to_numpy()
-    rows = told.assign(
-        row=np.arange(len(samples)),
-        gaze_x=samples["x_px"],
-        gaze_y=samples["y_px"],
-        event=samples["vendor_event_index"],
-    )[fixated]
-    # a recording may be two, bound together, whose numbers begin anew
-    runs = rows.groupby((rows["event"].diff() != 0).cumsum())
-    first, last = runs["row"].first().to_numpy(), runs["row"].last().to_numpy()
-    spans_ms = pd.Series((end_us[last] - begin_us[first]) / 1000)
-    duration_ms = runs["duration_ms"].first().reset_index(drop=True).fillna(spans_ms)
+    spans_ms = (end_us[last] - begin_us[first]) / 1000
+    told_ms = runs.first_known(told["duration_ms"].to_numpy())
+    duration_ms = np.where(np.isnan(told_ms), spans_ms, told_ms)
     slack_ms = _SLACK_SAMPLES * sample_interval_us(time_us) / 1000
     is_cut = (first == 0) | (last == len(samples) - 1)
-    is_cut &= (duration_ms > spans_ms + slack_ms).to_numpy()
-    place = {axis: runs[f"{axis}_px"].median().reset_index(drop=True) for axis in "xy"}
-    gaze = {axis: runs[f"gaze_{axis}"].mean().reset_index(drop=True) for axis in "xy"}
-    known = place["x"].notna() & place["y"].notna()
+    is_cut &= duration_ms > spans_ms + slack_ms
+    x_px, y_px = (runs.medians(told[name].to_numpy()) for name in ("x_px", "y_px"))
+    nowhere = np.isnan(x_px) | np.isnan(y_px)
+    if nowhere.any():
+        gaze_px = [runs.means(samples[name].to_numpy()) for name in ("x_px", "y_px")]
+        x_px, y_px = np.where(nowhere, gaze_px, (x_px, y_px))
+    clock_us = time_us[first] - t_ms[first] * 1000
     events, skipped = drop_bad_fixations(
-        samples.iloc[first][["recording", "subject", "trial", "stimulus"]]
+        samples[["recording", "subject", "trial", "stimulus"]]
+        .iloc[first]
         .reset_index(drop=True)
         .assign(
             begin_us=begin_us[first],
-            onset_ms=(begin_us[first] - clock_us[first]) / 1000,
-            duration_ms=duration_ms.mask(is_cut, spans_ms),
-            x_px=place["x"].where(known, gaze["x"]),
-            y_px=place["y"].where(known, gaze["y"]),
+            onset_ms=(begin_us[first] - clock_us) / 1000,
+            duration_ms=np.where(is_cut, spans_ms, duration_ms),
+            x_px=x_px,
+            y_px=y_px,
             source=source,
             first_row=first,
             last_row=last,
@@ -129,6 +128,58 @@ def fixations_of_labels(
     if is_cut.any():
         skipped[CUT_OFF] = int(is_cut.sum())
     return finish_fixations(events.drop(columns="begin_us")), skipped
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Samples of one fixation each, as the vendor labels them.
+
+    Attributes
+    ----------
+    rows : (n,) int64
+        Of all samples that belong to a fixation.
+    begins : (m,) int64
+        Which of `rows` are the first of a fixation.
+    """
+
+    rows: Integers
+    begins: Integers
+
+    @classmethod
+    def of(cls, samples: pd.DataFrame) -> Self:
+        rows = np.flatnonzero((samples["vendor_event"] == "fixation").to_numpy(bool))
+        # a recording may be two, bound together, whose numbers begin anew
+        number = samples["vendor_event_index"].to_numpy()[rows]
+        return cls(rows, np.flatnonzero(np.diff(number, prepend=number[:1] - 1)))
+
+    @property
+    def first(self) -> Integers:
+        return self.rows[self.begins]
+
+    @property
+    def last(self) -> Integers:
+        return self.rows[np.append(self.begins[1:], len(self.rows)) - 1]
+
+    def first_known(self, values: Floats) -> Floats:
+        """First value (m,) of each that is no NaN; NaN if it has none."""
+        values = values[self.rows]
+        at = np.where(np.isnan(values), len(values), np.arange(len(values)))
+        return np.append(values, np.nan)[np.minimum.reduceat(at, self.begins)]
+
+    def medians(self, values: Floats) -> Floats:
+        """Median (m,) of the values of each that are no NaN; NaN if it has none."""
+        lowest, highest = (f.reduceat(values[self.rows], self.begins) for f in (np.fmin, np.fmax))
+        if (lowest < highest).any():
+            return self._grouped(values).median().to_numpy()
+        return lowest  # a vendor most often repeats one value
+
+    def means(self, values: Floats) -> Floats:
+        """Mean (m,) of the values of each that are no NaN; NaN if it has none."""
+        return self._grouped(values).mean().to_numpy()
+
+    def _grouped(self, values: Floats) -> Any:
+        run = np.repeat(np.arange(len(self.begins)), np.diff(self.begins, append=len(self.rows)))
+        return pd.Series(values[self.rows]).groupby(run)
 
 
 def _no_fixations() -> pd.DataFrame:
