@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from bench_render import MAPS, SIZE, TRACKS, real_tracks, synthetic_tracks, with_scipy
 
 from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode, open_cache
-from gazetools.maps import track_maps
+from gazetools.maps import batch_maps
 
 BATCH, AHEAD = 16, 8
 SCIPY_ITEMS = 50
@@ -36,12 +36,17 @@ SCIPY_ITEMS = 50
 IMAGE, PLANE = np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)
 
 
-def item_of(number, track, spec):
-    maps = track_maps(track, TRACKS, MAPS, SIZE, as_uint8=True)
+def items_of(numbers, tracks, spec):
+    """Render a batch at once, then encode each."""
+    maps = batch_maps([tracks[n] for n in numbers], TRACKS, MAPS, SIZE, as_uint8=True, threads=1)
+    return [encode(record(n, tracks[n], m), spec) for n, m in zip(numbers, maps, strict=True)]
+
+
+def record(number, track, maps):
     rows = np.zeros((len(track.x), 5))
     rows[:, 0], rows[:, 1], rows[:, 3] = track.x, track.y, track.duration_ms
     name = f"item{number:06d}"
-    return encode(Record(name, "train", SIZE[1], SIZE[0], IMAGE, maps, PLANE, PLANE, rows), spec)
+    return Record(name, "train", SIZE[1], SIZE[0], IMAGE, maps, PLANE, PLANE, rows)
 
 
 def write_cache(path, tracks, codec, threads):
@@ -49,19 +54,18 @@ def write_cache(path, tracks, codec, threads):
     spec = CacheSpec(TRACKS.levels, *SIZE, codec)
     begin = time.perf_counter()
     with create_cache(path, spec, len(tracks), recipe={}, sources={}, overwrite=True) as writer:
-        for items in in_order(len(tracks), lambda n: item_of(n, tracks[n], spec), threads):
+        for items in in_order(len(tracks), lambda some: items_of(some, tracks, spec), threads):
             for item in items:
                 writer.add(item)
     return time.perf_counter() - begin
 
 
 def in_order(count, work, threads):
-    """Results of work(0), work(1) ... in batches, made ahead by threads, but not by much."""
+    """Results of batches of numbers, made ahead by threads, but not by much."""
     with ThreadPoolExecutor(threads) as pool:
         under_way = deque()
         for begin in range(0, count, BATCH):
-            numbers = range(begin, min(begin + BATCH, count))
-            under_way.append(pool.submit(lambda numbers: [work(n) for n in numbers], numbers))
+            under_way.append(pool.submit(work, range(begin, min(begin + BATCH, count))))
             if len(under_way) > AHEAD:
                 yield under_way.popleft().result()
         yield from (future.result() for future in under_way)

@@ -468,7 +468,7 @@ def any_recording(draw):
     return assume_eyes(on_screen(samples), SCREEN) if trouble == "average" else samples
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=100)
 @given(any_recording(), st.sampled_from(sorted(DETECTORS)), st.integers(-(10**9), 10**15))
 def test_what_holds_for_every_detector(samples, name, later_us):
     params = DETECTORS[name]

@@ -285,7 +285,7 @@ def dispersion_twin(signal, border, limit, shortest):
     return label
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 150), st.integers(0, 24), st.integers(0, 40), st.integers(0, 2**32 - 1))
 def test_label_by_dispersion(n, limit, shortest, seed):
     """With ties, in space and in time."""

@@ -359,7 +359,7 @@ def samples_tables(draw):
     return samples_table(rows)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(samples_tables())
 def test_any_samples_are_read_back(tmp_path_factory, samples):
     out = tmp_path_factory.mktemp("any") / "bids"

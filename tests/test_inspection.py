@@ -320,7 +320,7 @@ pieces_of_files = st.lists(
 ).map(b"".join)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=pieces_of_files)
 def test_any_bytes_can_be_inspected(content, tmp_path):
     path = tmp_path / "file"
