@@ -119,6 +119,30 @@ def test_without_events_all_is_one_trial(root):
     assert recording.samples["stimulus"].isna().all()
 
 
+@pytest.mark.parametrize("columns", [0, 1])
+def test_onsets_count_from_the_scanner(root, columns):
+    names = ["timestamp", "x_coordinate", "y_coordinate", "pupil_size"]
+    change(root / "task-view_physio.json", Columns=names[columns:], StartTime=-0.4)
+    rewrite(eye(one_eye(root), 1), [gaze(i, 2.0)[columns:] for i in range(SAMPLES)])
+    eye(root, 1, "physioevents.tsv.gz").unlink()
+    path = root / "sub-01" / "beh" / f"{RUN}_events.tsv"
+    path.write_text("onset\tduration\tstim_file\n0\t0.2\ta.png\n0.3\t0.2\tb.png\n")
+    (recording,) = read(root)
+    first = [int((recording.samples["trial"] == number).to_numpy().argmax()) for number in (1, 2)]
+    assert first == [400 // STEP_MS, 700 // STEP_MS]
+
+
+def test_entities_may_follow_the_recording(root):
+    (expected,) = read(root)
+    for path in (root / "sub-01" / "beh").glob("*_recording-*"):
+        name, _, suffix = path.name.rpartition("_")
+        path.rename(path.with_name(f"{name}_desc-clean_{suffix}"))
+    (recording,) = read(root)
+    assert recording.name == "task-view_run-1_desc-clean"
+    assert {"left_x_px", "right_x_px"} <= set(recording.samples)
+    pd.testing.assert_series_equal(recording.fixations["x_px"], expected.fixations["x_px"])
+
+
 @pytest.mark.parametrize(("shift", "trials"), [(70, {1, 2}), (5000, {1})])
 def test_onsets_may_be_on_the_trackers_clock(root, shift, trials):
     path = root / "sub-01" / "beh" / f"{RUN}_events.tsv"
@@ -308,7 +332,27 @@ def test_lost_gaze_tells_nothing_of_units(root, lost, x):
     rows = [(x, x, 800), lost, lost] * 3
     rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, *row] for i, row in enumerate(rows)])
     (recording,) = read(root)
-    assert recording.normalised == (x == 0.6)
+    assert recording.about["gaze unit"] == ("share" if x == 0.6 else "px")
+
+
+@pytest.mark.parametrize("as_told", [False, True])
+def test_eye2bids_told_another_order_than_it_wrote(root, as_told):
+    (expected,) = read(one_eye(root))
+    names = ["x_coordinate", "y_coordinate", "pupil_size", "timestamp"]
+    change(root / "task-view_physio.json", Columns=names)
+    if as_told:
+        rows = [gaze(i, 2.0) for i in range(SAMPLES)]
+        rewrite(eye(root, 1), [[*row[1:], row[0]] for row in rows])
+    (recording,) = read(root)
+    pd.testing.assert_frame_equal(recording.samples, expected.samples)
+
+
+def test_cells_may_be_padded_as_eyelink_pads_them(root):
+    rows = [["  602.1", "  300.2", "  812.0"], ["   .", "   .", "    0.0"]]
+    rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, *row] for i, row in enumerate(rows)])
+    (recording,) = read(root)
+    assert recording.samples["x_px"].iloc[0] == 602.1
+    assert recording.samples["left_valid"].tolist() == [True, False]
 
 
 def test_an_eye_that_was_never_seen_tells_nothing_of_units(root):
@@ -316,7 +360,6 @@ def test_an_eye_that_was_never_seen_tells_nothing_of_units(root):
     rewrite(eye(root, 1), [[FIRST_MS + 4 * i, "n/a", "n/a", 0] for i in range(9)])
     rewrite(eye(root, 2), [[FIRST_MS + 4 * i, 0.6, 0.6, 800] for i in range(9)])
     (recording,) = read(root)
-    assert recording.normalised
     assert recording.about["gaze unit"] == "share"
 
 
@@ -419,6 +462,21 @@ def test_nanoseconds_since_1970_are_exact(root):
     change(root / "task-view_physio.json", timestamp={"Units": "ns"})
     times = read(root)[0].samples["tracker_time_us"]
     assert times.tolist() == [start // 1000 + i * 4000 for i in range(5)]
+
+
+def test_samples_that_were_not_downloaded_are_missed(root):
+    for path in (eye(root, 1), eye(root, 2)):
+        path.unlink()
+    with pytest.raises(FormatError, match=r"no \*_physio.tsv.gz but in derivatives .* download"):
+        read(root)
+    for path in (eye(root, 1), eye(root, 2)):
+        path.symlink_to("objects/nowhere.tsv.gz")
+    with pytest.raises(FormatError, match=r"a link to data that were not fetched, as are 2 of 2"):
+        read(root)
+    eye(root, 1).unlink()
+    eye(root, 1).write_text("/annex/objects/MD5E-s1234--abcdef.tsv.gz\n")
+    with pytest.raises(FormatError, match="a pointer to data that were not fetched; run `git an"):
+        read(eye(root, 1))
 
 
 def test_without_timestamps_the_rate_counts(root):
@@ -533,7 +591,7 @@ def test_origins(root, origin, x, y):
         ("mm", 263.5, 148, (960, 540)),
         ("cm", 26.35, 14.8, (960, 540)),
         ("deg", 0, 0, (960, 540)),
-        ("normalized", 0.5, 0.25, (0.5, 0.25)),
+        ("normalized", 0.5, 0.25, (960, 270)),
     ],
 )
 def test_units_of_gaze(root, unit, x, y, expected):
@@ -541,10 +599,13 @@ def test_units_of_gaze(root, unit, x, y, expected):
     rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, x, y, 1] for i in range(5)])
     (recording,) = read(root)
     assert recording.samples[["x_px", "y_px"]].iloc[0].tolist() == pytest.approx(expected)
-    assert recording.normalised == (unit == "normalized")
+    assert not recording.normalised
     (root / "task-view_events.json").unlink()
     if unit == "normalized":
-        assert read(root)[0].screen is None
+        (recording,) = read(root)
+        assert recording.normalised
+        assert recording.screen is None
+        assert recording.samples[["x_px", "y_px"]].iloc[0].tolist() == [x, y]
     else:
         with pytest.raises(FormatError, match=f"gaze is in {unit}, which needs ScreenResolution"):
             read(root)
@@ -555,11 +616,34 @@ def test_units_of_gaze(root, unit, x, y, expected):
 def test_arbitrary_units_are_px_or_shares(root, unit, x, is_share):
     change(root / "task-view_physio.json", x_coordinate={"Units": unit})
     rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, x, x, 1] for i in range(5)])
+    (root / "task-view_events.json").unlink()
     (recording,) = read(root)
     assert recording.normalised == is_share
     assert recording.samples["x_px"].iloc[0] == pytest.approx(
         np.nan if x == "n/a" else x, nan_ok=True
     )
+
+
+def test_places_of_events_are_in_the_unit_of_gaze(root):
+    change(root / "task-view_physio.json", x_coordinate={"Units": "normalized"})
+    names = ["onset", "duration", "trial_type", "x_coordinate", "y_coordinate"]
+    change(root / "task-view_physioevents.json", Columns=names)
+    rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, 0.5, 0.25, 1] for i in range(50)])
+    rewrite(eye(root, 1, "physioevents.tsv.gz"), [[FIRST_MS, 0.1, "fixation", 0.25, 0.5]])
+    (recording,) = read(root)
+    assert recording.fixations[["x_px", "y_px"]].iloc[0].tolist() == [480, 540]
+
+
+def test_shares_of_a_scene_are_not_of_the_screen(root):
+    change(
+        root / "task-view_physio.json",
+        x_coordinate={"Units": "normalized"},
+        SampleCoordinateSystem="gaze-in-world",
+    )
+    rewrite(eye(one_eye(root), 1), [[FIRST_MS + 4 * i, 0.5, 0.25, 1] for i in range(5)])
+    (recording,) = read(root)
+    assert recording.normalised
+    assert recording.samples["x_px"].iloc[0] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -602,7 +686,7 @@ FIELDS = [
 SHOWN = ["ScreenResolution", "ScreenSize", "ScreenDistance", "ScreenOrigin"]
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(
     field=st.sampled_from(FIELDS),
     value=JSON | st.dictionaries(st.sampled_from(["Units", *SHOWN]), JSON, max_size=3),

@@ -354,6 +354,14 @@ def test_fixations_in_other_coordinates_have_no_position(tmp_path):
     assert recording.skipped == {"fixations without a position": 1}
 
 
+@pytest.mark.parametrize("missing", ["-32768.0", "100000000.0", "1e+08", "."])
+def test_fixations_at_a_number_for_missing_have_no_position(missing, tmp_path):
+    event = f"EFIX R   1000\t1019\t20\t{missing}\t{missing}\t0\n"
+    (recording,) = read_text(tmp_path, block(events=event))
+    assert recording.fixations.empty
+    assert recording.skipped == {"fixations without a position": 1}
+
+
 def test_events_in_other_coordinates_tell_the_gaze_behind_them(tmp_path):
     events = (
         "EFIX R   1000\t1009\t10\t-1500.0\t2300.0\t880\t  100.0\t   50.0\t    900\n"
@@ -460,6 +468,29 @@ def test_trials_of_opensesame(tmp_path):
     assert samples["stimulus"][[20, 70]].tolist() == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize("keeps", ["samples", "events"])
+def test_a_trial_that_was_paused_goes_on(keeps, tmp_path):
+    text = "MSG\t990 TRIALID 1\n"
+    for start in (1000, 1500, 2000):
+        text += block(start, events=f"EFIX L   {start}\t{start + 9}\t10\t100.0\t50.0\t900\n")
+        text += f"MSG\t{start + 100} DRIFTCORRECT R RIGHT at 512,384\n"
+        text += "MSG\t1800 TRIAL_RESULT 0\nMSG\t1900 TRIALID 2\n" if start == 1500 else ""
+    text += block(2500, events="EFIX L   2500\t2509\t10\t100.0\t50.0\t900\n")
+    text = text.replace("EFIX L", "EFIX R")
+    if keeps == "events":
+        text = "".join(line for line in text.splitlines(True) if not line[0].isdigit())
+        # the clock begins with START here, and half a sample before it with samples
+        text = text.replace("990 TRIALID", "1000 TRIALID")
+    (recording,) = read_text(tmp_path, text)
+    fixations = recording.fixations
+    # what ends the last is not told: the end of its block does
+    assert fixations["trial"].tolist() == [0, 1, 1, 2]
+    assert fixations["onset_ms"].tolist()[1:] == [0, 500, 0]
+    assert fixations["order"].tolist() == [1, 1, 2, 1]
+    if keeps == "samples":
+        assert recording.samples["trial"].tolist() == [1] * 40 + [2] * 20 + [0] * 20
+
+
 @pytest.mark.parametrize("begin", ["trial_start 1", "TRIALID 1"])
 def test_only_trials_of_opensesame_end_with_its_words(begin, tmp_path):
     text = block(1000, count=100) + f"MSG\t1000 {begin}\nMSG\t1030 end_trial\n"
@@ -515,6 +546,19 @@ def test_repeated_and_backward_times_are_counted(tmp_path):
     (recording,) = read_text(tmp_path, text + asc_end(1004))
     assert (recording.samples["tracker_time_us"] // 1000).tolist() == [1000, 1001, 1002, 1003]
     assert recording.skipped == {"repeated times": 1, "clock steps back": 2}
+
+
+@pytest.mark.parametrize(
+    "second", [HEADER + block(910_000), block(902_000)], ids=["header", "clock"]
+)
+def test_files_put_together_are_refused(second, tmp_path):
+    first = HEADER + block(905_000)
+    line = first.count("\n") + 1
+    says = rf"asc:{line}: another recording begins here .*, expected one in a file; cut the file"
+    with pytest.raises(FormatError, match=says):
+        read_text(tmp_path, first + second)
+    (recording,) = read_text(tmp_path, first + block(910_000))
+    assert len(recording.samples) == 40
 
 
 def test_samples_outside_of_blocks_are_counted(tmp_path):

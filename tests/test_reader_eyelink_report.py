@@ -199,6 +199,34 @@ def test_of_two_eyes_one_is_taken(tmp_path):
     assert second.skipped == {"fixations of the other eye": 3}
 
 
+def test_two_eyes_that_nothing_tells_apart_are_refused(tmp_path):
+    sheet = eyelink_report()
+    header, *rows = sheet.where("RECORDING_SESSION_LABEL", lambda label: label == "s01").rows
+    rows = [[*row[:1], str(trial), *row[2:]] for trial in range(1, 6) for row in rows[:2]]
+    assert len(read(Sheet([header, *rows]).write(tmp_path / "report"))[0].fixations) == 10
+    start, x = sheet.index("CURRENT_FIX_START"), sheet.index("CURRENT_FIX_X")
+    other = [[*row] for row in rows]
+    for row in other:
+        row[start], row[x] = str(int(row[start]) + 6), "640.5"
+    says = r"report: 10 of 20 fixations of 's01' begin before the one before them ends, .* EYE_USED"
+    with pytest.raises(FormatError, match=says):
+        read(Sheet([header, *rows, *other]).write(tmp_path / "report"))
+    # EyeLink has a fixation begin too early now and then
+    few = Sheet([header, *rows, *other[:2]]).write(tmp_path / "report")
+    assert len(read(few)[0].fixations) == 12
+
+
+def test_a_trial_of_the_other_eye_is_kept(tmp_path):
+    sheet = eyelink_report()
+    sheet.rows[0].append("EYE_USED")
+    for row in sheet.rows[1:]:
+        row.append("LEFT" if row[:2] == ["s01", "2"] else "RIGHT")
+    first, second = read(sheet.write(tmp_path / "report"))
+    assert first.fixations["trial"].tolist() == [1, 1, 2]
+    assert first.fixations["eye"].tolist() == ["RIGHT", "RIGHT", "LEFT"]
+    assert "fixations of the other eye" not in first.skipped | second.skipped
+
+
 @pytest.mark.parametrize("bad", ["1.5", "-1", "0"])
 def test_a_trial_that_is_none_is_named(bad, tmp_path):
     sheet = eyelink_report()

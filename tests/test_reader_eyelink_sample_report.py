@@ -69,6 +69,27 @@ def test_the_eye_that_was_seen_more_gives_the_labels(tmp_path):
     assert set(read_sheet(tmp_path, as_often)[0].fixations["eye"]) == {"right"}
 
 
+def test_a_trial_that_saw_only_the_other_eye_has_its_labels(tmp_path):
+    sheet = right_only(eyelink_sample_report())
+    plain, _ = read_sheet(tmp_path, sheet)
+    changing = eyelink_sample_report()
+    left = [changing.rows[0].index(name) for name in changing.rows[0] if name.startswith("LEFT")]
+    for row in changing.rows[1:]:
+        mine, others = left, [at + len(left) for at in left]
+        if row[1] == "2":
+            for at, other in zip(mine, others, strict=True):
+                row[at], row[other] = row[other], "."
+        else:
+            for at in mine:
+                row[at] = "."
+    first, _ = read_sheet(tmp_path, changing)
+    assert first.fixations["eye"].tolist() == ["right"] * 3 + ["left"] * 3
+    same = first.fixations.drop(columns="eye"), plain.fixations.drop(columns="eye")
+    pd.testing.assert_frame_equal(*same)
+    pd.testing.assert_series_equal(first.samples["vendor_event"], plain.samples["vendor_event"])
+    assert first.blinks["eye"].tolist() == ["right", "left"]
+
+
 def test_without_fixations_what_is_no_saccade_is_one(tmp_path):
     sheet = right_only(eyelink_sample_report())
     plain = read_sheet(tmp_path, sheet)
@@ -105,6 +126,25 @@ def test_the_short_form(tmp_path):
     rows = [[*row, "1"] for row in rows]
     with pytest.raises(FormatError, match="no reader knows this file"):
         read_sheet(tmp_path, Sheet(rows))
+
+
+def test_recordings_under_one_label_are_refused(tmp_path):
+    sheet = eyelink_sample_report()
+    says = r"report.txt: the rows of '.*' run through the same time more than once, expected one"
+    anonymous = sheet.without(lambda name: name == "RECORDING_SESSION_LABEL")
+    with pytest.raises(FormatError, match=says):
+        read_sheet(tmp_path, anonymous)
+    from_zero = sheet.filled("TIMESTAMP", lambda time: str(int(time) % 10_000))
+    with pytest.raises(FormatError, match=says):
+        read_sheet(tmp_path, from_zero)
+
+
+def test_trials_in_another_order_are_sorted(tmp_path):
+    sheet = eyelink_sample_report()
+    plain = read_sheet(tmp_path, sheet)
+    header, *rows = sheet.rows
+    turned = Sheet([header, *rows[40:80], *rows[:40], *rows[80:]])
+    assert_same(plain, read_sheet(tmp_path, turned))
 
 
 def test_a_rule_says_where_trials_begin(tmp_path):

@@ -125,6 +125,36 @@ def test_a_table_without_times_is_refused(tmp_path):
         read(sheet.write(tmp_path / "g.csv"))
 
 
+@pytest.mark.parametrize("export", [gazepoint, gazepoint_fixations])
+def test_users_who_were_put_together_are_recordings(export, tmp_path):
+    expected = one(export().write(tmp_path / "all.csv"))
+    header, *rows = export().rows
+    files = ("A_all_gaze.csv", "B")
+    bound = [[*header[:-1], "USER_FILE"], *([*row[:-1], name] for name in files for row in rows)]
+    found = read(Sheet(bound, ",").write(tmp_path / "all_users.csv"))
+    assert [(r.subject, r.name) for r in found] == [("A", "all_users"), ("B", "all_users")]
+    columns = ["trial", "stimulus", "onset_ms", "duration_ms", "x_px"]
+    for recording in found:
+        pd.testing.assert_frame_equal(recording.fixations[columns], expected.fixations[columns])
+
+
+def test_each_of_several_columns_of_time_is_a_recording(tmp_path):
+    expected = one(gazepoint().write(tmp_path / "g.csv"))
+    sheet = gazepoint()
+    at = sheet.index("TIME(2026/11/05 12:17:35.779)")
+    header, *rows = sheet.rows
+    bound = [
+        [*header, "TIME(2026/11/06 09:00:00.000)"],
+        *([*row, ""] for row in rows),
+        *([*row[:at], "", *row[at + 1 :], row[at]] for row in rows),
+    ]
+    found = read(Sheet(bound, ",").write(tmp_path / "two.csv"))
+    assert [r.name for r in found] == ["two", "two-2"]
+    for recording in found:
+        assert not recording.skipped
+        pd.testing.assert_series_equal(recording.samples["t_ms"], expected.samples["t_ms"])
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(("user", "count", "more"), [(1, 517, 1), (3, 179, 0)])
 def test_gaze_gives_the_vendors_own_fixations(user, count, more, data_folder):

@@ -74,6 +74,9 @@ MM = "width_mm = 400\nheight_mm = 300\ndistance_mm = 500\n"
 @pytest.mark.parametrize(
     ("top", "units", "screen", "x", "y"),
     [
+        ("", "norm", SCREEN, 1100, -950),
+        ("", "norm", "", 5.5, -9.5),
+        ("", "height", SCREEN, 1100, -1950),
         ("", "px", "", 10, 20),
         ('origin = "bottom-left"\n', "px", SCREEN, 10, 80),
         ('origin = "centre"\n', "px", SCREEN, 110, 30),
@@ -93,7 +96,7 @@ def test_units_and_origins(top, units, screen, x, y, mapped):
         assert pd.isna(first["y_px"])
     else:
         assert (first["x_px"], first["y_px"]) == pytest.approx((x, y))
-    assert recording.normalised == (units == "share" and not screen)
+    assert recording.normalised == (units in ("share", "norm") and not screen)
 
 
 def test_degrees_are_from_the_middle_and_up(mapped):
@@ -221,6 +224,23 @@ def test_other_rows_are_no_recording_and_no_fixation(mapped):
     assert (first.skipped, second.skipped) == ({"other rows": 2}, {})
 
 
+def test_other_rows_may_be_shorter_and_damaged_ones_may_not(mapped):
+    log = "t\tkind\tx\ty\n0\tgaze\t10\t20\nMSG\t2\tgo\n4\tgaze\t11\t21\nend\n"
+    mapping = f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze"]\n'
+    (recording,) = mapped(log, mapping)
+    assert recording.samples["x_px"].tolist() == [10, 11]
+    assert recording.skipped == {"other rows": 2}
+    with pytest.raises(FormatError, match="line has 3 fields, expected 4"):
+        mapped(log.replace("\t21", ""), mapping)
+
+
+def test_blanks_about_names_and_texts_mean_nothing(mapped):
+    table = "t, x , y, n\n0, 10, 20, a.jpg\n4, 11, 21, a.jpg \n"
+    (recording,) = mapped(table, f'{SHORT}stimulus = "n"\n')
+    assert recording.samples["x_px"].tolist() == [10, 11]
+    assert recording.samples["stimulus"].tolist() == ["a.jpg"] * 2
+
+
 def test_stamps_that_repeat_often_are_said_to_be_spread_by_a_rate(mapped):
     table = "t,x,y\n" + "".join(f"{i // 2},{i},0\n" for i in range(20))
     (lossy,) = mapped(table, SHORT)
@@ -242,6 +262,20 @@ def test_a_clock_that_starts_anew_with_each_trial_is_refused(mapped):
     table = "t,x,y\n" + "".join(f"{4 * (i % 20)},{i},0\n" for i in range(60))
     with pytest.raises(FormatError, match=r"40 of 60 samples repeat times .* column of its trials"):
         mapped(table, SHORT)
+
+
+def test_trials_with_a_clock_of_their_own_follow_each_other(mapped):
+    table = "t,x,y,n\n" + "".join(f"{4 * (i % 20)},{i},0,{i // 20}\n" for i in range(60))
+    (recording,) = mapped(table, f'{SHORT}trial = "n"\n')
+    assert recording.skipped == {}
+    assert recording.samples["tracker_time_us"].tolist() == [4000 * i for i in range(60)]
+    assert recording.samples["t_ms"].tolist() == [4 * (i % 20) + 2 for i in range(60)]
+
+
+def test_a_clock_that_starts_anew_with_few_trials_is_not_theirs(mapped):
+    table = "t,x,y,n\n" + "".join(f"{4 * (i % 20)},{i},0,{i // 10}\n" for i in range(60))
+    with pytest.raises(FormatError, match="40 of 60 samples repeat times"):
+        mapped(table, f'{SHORT}trial = "n"\n')
 
 
 @pytest.mark.parametrize(
@@ -387,7 +421,7 @@ def test_without_a_mapping_it_is_not_used(tmp_path):
 MESS = st.sampled_from(["\0", '"', ";", ",", "\n", "inf", "-", "1e99", "0x", "é", "=", "[", "]"])
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(
     which=st.sampled_from(["table", "mapping"]),
     fixations=st.booleans(),

@@ -1,5 +1,7 @@
 """Pupil Core: exports of Pupil Player."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,7 +18,7 @@ from gazetools.errors import FormatError
 from gazetools.geometry import Screen
 from gazetools.ingestion import IngestSpec, ingest
 from gazetools.inspection import inspect
-from gazetools.readers import read, reasons
+from gazetools.readers import ReadOptions, read, reasons
 
 
 def one(path):
@@ -34,6 +36,32 @@ def test_a_folder_its_export_and_its_files_are_one_recording(tmp_path):
     export = folder / "exports" / "000"
     for path in (export, export / "gaze_positions.csv", export / "fixations.csv"):
         assert_same([recording], [one(path)])
+
+
+@pytest.mark.parametrize("surfaces", [False, True])
+def test_annotations_begin_trials(surfaces, tmp_path):
+    folder = core_folder(tmp_path, surfaces=surfaces)
+    (folder / "exports" / "000" / "annotations.csv").write_text(
+        "index,timestamp,label,duration,added_in_capture\n"
+        "1,329367.55,show a.jpg,0.0,True\n3,329367.7,key,0.0,True\n6,329367.8,show b.jpg,0.0,True\n"
+    )
+    (recording,) = read(folder, ReadOptions(trial_from=r"show (\S+)"))
+    assert recording.samples["trial"].tolist() == [0] * 10 + [1] * 50 + [2] * 60
+    stimulus = recording.samples["stimulus"]
+    assert stimulus.iloc[:10].isna().all()
+    assert stimulus.iloc[10:].tolist() == ["a.jpg"] * 50 + ["b.jpg"] * 60
+    (plain,) = read(folder)
+    assert set(plain.samples["trial"]) == {1}
+
+
+@pytest.mark.parametrize("name", ["gaze.pldata", "pupil_data"])
+def test_what_was_not_exported_is_refused(name, tmp_path):
+    folder = core_folder(tmp_path)
+    (folder / name).write_bytes(b"\x82\xa5")
+    assert one(folder).name == "P07"
+    shutil.rmtree(folder / "exports")
+    with pytest.raises(FormatError, match=r"what Pupil Capture recorded, .* in Pupil Player"):
+        read(folder)
 
 
 def test_the_last_export_counts(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from exports import assert_same
-from exports.pupil import FIRST_NS, neon_folder, neon_gaze
+from exports.pupil import FIRST_NS, core_folder, neon_folder, neon_gaze, surface_folder
 
 from gazetools.errors import FormatError
 from gazetools.readers import ReadOptions, read
@@ -26,6 +26,24 @@ def test_a_folder_one_above_and_its_files(tmp_path):
     assert recording.about["focal length"].startswith("891 px")
     for path in (tmp_path, folder / "gaze.csv"):
         assert_same([recording], [one(path)])
+
+
+@pytest.mark.parametrize("name", ["gaze ps1.raw", "gaze_200hz.raw"])
+def test_what_was_not_exported_is_refused(name, tmp_path):
+    (tmp_path / name).write_bytes(b"\0\0\0\0")
+    with pytest.raises(FormatError, match=r"recorded, expected its time series; download them"):
+        read(tmp_path)
+    core_folder(tmp_path).joinpath(name).write_bytes(b"\0")
+    assert read(tmp_path / "rec7")[0].format == "pupil-core"
+
+
+@pytest.mark.parametrize("name", ["a", "z"])
+def test_mapped_gaze_beside_is_read_instead(name, tmp_path):
+    expected = read(surface_folder(tmp_path))
+    neon_folder(tmp_path).rename(tmp_path / name)
+    found = read(tmp_path)
+    assert {recording.format for recording in found} == {"pupil-surface"}
+    assert [len(r.samples) for r in found] == [len(r.samples) for r in expected]
 
 
 def test_names_come_from_the_folder_above(tmp_path):

@@ -1,6 +1,7 @@
 """SMI events: sections of IDF Event Detector and BeGaze, event statistics."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from exports import Sheet, assert_same
 from exports.smi import event_statistics, smi_events_text
@@ -99,6 +100,24 @@ def test_damage_is_named(tmp_path):
         read(write(tmp_path, text.split("\nFixation L")[0]))
 
 
+def test_exports_put_together_are_refused(tmp_path):
+    text = smi_events_text()
+    says = r"events.txt:36: another export begins here, expected one in a file; cut the file"
+    with pytest.raises(FormatError, match=says):
+        read(write(tmp_path, text + text.replace("P03", "P04")))
+
+
+def test_what_a_spreadsheet_makes_of_it(tmp_path):
+    text = smi_events_text().replace("\t", ",")
+    filled = "".join(line + "," * (13 - line.count(",")) + "\n" for line in text.splitlines())
+    plain = one(write(tmp_path, text, "a/events.txt"))
+    assert plain.subject == "P03"
+    assert_same([plain], [one(write(tmp_path, filled, "b/events.txt"))])
+    rounded = filled.replace("167531377718", "1.67531E+11")
+    with pytest.raises(FormatError, match=r"csv:19: 'start' is 1.67531E\+11, as a spreadsheet has"):
+        read(write(tmp_path, rounded, "events.csv"))
+
+
 def test_event_statistics(tmp_path):
     first, second = read(event_statistics().write(tmp_path / "stats.txt"))
     assert (first.subject, second.subject) == ("P01", "P02")
@@ -134,6 +153,28 @@ def test_statistics_without_a_category_are_of_fixations(tmp_path):
     assert first.saccades.empty
     assert first.skipped == {"fixations of the other eye": 1}
     assert second.fixations["duration_ms"].tolist() == [305]
+
+
+def test_statistics_list_what_is_in_several_areas_once(tmp_path):
+    sheet = event_statistics()
+    plain = read(sheet.write(tmp_path / "stats.txt"))
+    area, kind = sheet.index("AOI Name"), sheet.index("Category")
+    twice = [
+        [*row[:area], name, *row[area + 1 :]]
+        for row in sheet.rows[1:]
+        for name in (["-", "face"] if row[kind] == "Fixation" else ["-"])
+    ]
+    again = read(Sheet([sheet.rows[0], *twice]).write(tmp_path / "stats.txt"))
+    for one_, other in zip(plain, again, strict=True):
+        pd.testing.assert_frame_equal(one_.fixations, other.fixations)
+    assert again[0].skipped == {**plain[0].skipped, "repeated rows": 4}
+
+
+def test_statistics_tell_the_end_or_the_duration(tmp_path):
+    sheet = event_statistics()
+    plain = read(sheet.write(tmp_path / "stats.txt"))
+    without = sheet.without(lambda name: name.startswith("Event End"))
+    assert_same(plain, read(without.write(tmp_path / "stats.txt")))
 
 
 @pytest.mark.real

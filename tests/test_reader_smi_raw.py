@@ -135,6 +135,41 @@ def test_begaze_labels_become_fixations(tmp_path):
     assert first.samples["left_pupil_mm"].iloc[0] == 3.5
 
 
+def test_fixations_end_where_recording_paused_between_trials(tmp_path):
+    sheet = begaze_raw().without(lambda name: name.startswith("Index"))
+    header, *rows = sheet.where("Participant", lambda who: who == "P01").rows
+    rows = [row for row in rows if row[sheet.index("Category Binocular")] == "Visual Intake"]
+    later = [[f"{float(row[0]) + 1000:.4f}", "Trial002", *row[2:]] for row in rows]
+    (recording,) = read(Sheet([header, *rows, *later]).write(tmp_path / "raw.tsv"))
+    fixations = recording.fixations
+    assert fixations["trial"].tolist() == [1, 2]
+    assert fixations["onset_ms"].tolist() == [0, 0]
+    np.testing.assert_allclose(fixations["duration_ms"], 55 * 4)
+
+
+def test_recordings_of_one_participant_are_refused(tmp_path):
+    sheet = begaze_raw().filled("Participant", "anonymous")
+    says = r"raw.tsv: the rows of 'anonymous' run through the same time more than once, expected"
+    with pytest.raises(FormatError, match=says):
+        read(sheet.write(tmp_path / "raw.tsv"))
+    header, *rows = sheet.rows
+    later = [[f"{float(row[0]) + 1000:.4f}", "Trial002", *row[2:]] for row in rows[:60]]
+    (recording,) = read(Sheet([header, *later, *rows[:60]]).write(tmp_path / "raw.tsv"))
+    assert recording.samples["trial"].tolist() == [1] * 60 + [2] * 60
+
+
+def test_messages_that_a_spreadsheet_has_filled_up_are_counted(tmp_path):
+    sheet = smi_raw()
+    for number, row in enumerate(sheet.rows):
+        if row[1] == "MSG":
+            row += [""] * (len(sheet.rows[0]) - len(row))
+        else:
+            row.insert(3, "930.50" if number else "L Raw X [px]")
+    recording = one(Sheet(sheet.rows, ",").write(tmp_path / "raw.csv"))
+    assert recording.skipped == {"msg rows": 3}
+    assert len(recording.samples) == 80
+
+
 def test_labels_of_one_eye(tmp_path):
     names = {"Category Binocular": "Category Left", "Index Binocular": "Index Left"}
     sheet = begaze_raw().renamed(

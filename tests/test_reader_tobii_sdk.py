@@ -107,6 +107,18 @@ def test_a_lost_eye_is_missing(missing, tmp_path):
     np.testing.assert_allclose(samples["x_px"], samples["right_x_px"])
 
 
+@pytest.mark.parametrize("more", [("trial_number", "image"), ("trial",)])
+def test_trials_are_what_the_program_called_so(more, tmp_path):
+    header, *rows = sdk().rows
+    told = [[*(["1"] * 50 + ["2"] * 70)], ["a.png"] * 120][: len(more)]
+    body = [[*row, "S1", *cells] for row, *cells in zip(rows, *told, strict=True)]
+    recording = read_one(Sheet([[*header, "participant_id", *more], *body]), tmp_path)
+    assert recording.subject == "S1"
+    assert recording.samples["trial"].tolist() == [1] * 50 + [2] * 70
+    shown = recording.samples["stimulus"].dropna().unique().tolist()
+    assert shown == (["a.png"] if "image" in more else [])
+
+
 @pytest.mark.parametrize("lost", ["-1.0000", "0"])
 def test_without_validity_a_place_that_stands_for_none_is_missing(lost, tmp_path):
     sheet = sdk().without(lambda name: "validity" in name)

@@ -7,7 +7,8 @@ an ``*_eyetrack.tsv.gz`` of the drafts of BEP020, which told of the screen in it
 the folder holds nothing newer of that run.
 
 Raw lines (tabs shown as "|"), ``sub-01_task-view_run-1_recording-eye1_physio.tsv.gz``, which
-is to have no header; if it has one, its names go before those of the sidecar::
+is to have no header; if it has one, its names go before those of the sidecar (in which older
+eye2bids names the timestamp last, and writes it first)::
 
     2805663|960.1|540.2|812
     2805664|n/a|n/a|n/a
@@ -45,20 +46,22 @@ A file is eye tracking if its PhysioType says so; where none is told, by its coo
 screen if its median is not over 2. EyeLink's codes for lost gaze are NaN, and so is (0, 0)
 where the pupil is 0.
 
-Times are in the unit that the sidecar states, else in that which SamplingFrequency implies; if
-the two disagree the file is refused. Durations of events are seconds, as BIDS has it; if those
-cannot be (a median over 10), they are taken for the timestamp's unit, which eye2bids writes.
-An event without a trial_type whose ``blink`` is 1 is a blink. Gaze in mm or degrees becomes px by
-the screen. ScreenOrigin is heeded: from the bottom, or from the centre, y is taken to point up.
-A screen "60 m" away is taken for 60 cm. A resolution of 1919 x 1079, EyeLink's last pixel, is
-1920 x 1080. Onsets in events.tsv are seconds from the first sample or on the tracker's clock,
-whichever lies in the recording. Fixations are those of the cyclopean eye, else of the left, else
-of the right. Samples that share a stamp are put a sampling interval apart where that fits.
-Dropped and counted: rows without a time, further repeated and backward times, messages, events of
-other kinds or without samples, fixations of the other eye. Columns that gazetools adds (x_mm,
-eye_z_mm, valid ...) are read back.
+Times are in the unit that the sidecar states, else in that which SamplingFrequency implies; if the
+two disagree the file is refused. Durations of events are seconds, as BIDS has it; if those cannot
+be (a median over 10), they are taken for the timestamp's unit, which eye2bids writes. An event
+without a trial_type whose ``blink`` is 1 is a blink. Gaze in mm or degrees becomes px by the
+screen, and shares of it become px where ScreenResolution is told. ScreenOrigin is heeded: from the
+bottom, or from the centre, y is taken to point up. A screen "60 m" away is taken for 60 cm. A
+resolution of 1919 x 1079, EyeLink's last pixel, is 1920 x 1080. Onsets in events.tsv are seconds
+from when the scanner began, StartTime before the first sample; or from that sample, or on the
+tracker's clock: the first that lies in the recording. Fixations are those of the cyclopean eye,
+else of the left, else of the right. Samples that share a stamp are put a sampling interval apart
+where that fits. Dropped and counted: rows without a time, further repeated and backward times,
+messages, events of other kinds or without samples, fixations of the other eye. Columns that
+gazetools adds (x_mm, eye_z_mm, valid ...) are read back.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -112,6 +115,7 @@ _EXTRAS = tuple(
 """What gazetools writes of an eye beside gaze and pupil_size."""
 
 
+_SIDECAR = re.compile(r".+_physio\.json")
 _GAZE_UNITS = {
     **dict.fromkeys(("px", "pixel", "pixels"), "px"),
     **dict.fromkeys(("m", "meter", "metre", "meters", "metres"), "m"),
@@ -131,6 +135,8 @@ def refusal(head: Head) -> str:
     if head.files:
         if any(PHYSIO_NAME.fullmatch(name.rpartition("/")[2]) for name in head.files):
             return ""
+        if "dataset_description.json" in head.files and any(map(_SIDECAR.fullmatch, head.files)):
+            return ""  # to say that the samples are not there
         return "no *_physio.tsv.gz below"
     match = PHYSIO_NAME.fullmatch(head.path.name)
     if not match:
@@ -328,13 +334,25 @@ def _gaze_px(
     if unit in _MM_PER and screen is not None:
         x = x * _MM_PER[unit] / screen.width_mm * screen.width_px
         y = y * _MM_PER[unit] / screen.height_mm * screen.height_px
-    return _from_top_left(file, x, y, (1, 1) if unit == "share" else display.px, display.origin)
+    if unit == "share":
+        size = (1, 1) if _stay_shares(file, unit, display) else display.px or (1, 1)
+        return _from_top_left(file, x * size[0], y * size[1], size, display.origin)
+    return _from_top_left(file, x, y, display.px, display.origin)
+
+
+def _stay_shares(file: PhysioFile, unit: str, display: Display) -> bool:
+    """Tell shares of what is no screen, or of one whose size in px is not known."""
+    return unit == "share" and (display.px is None or not _is_on_screen(file))
+
+
+def _is_on_screen(file: PhysioFile) -> bool:
+    return (file.sidecar.get("SampleCoordinateSystem") or "gaze-on-screen") == "gaze-on-screen"
 
 
 def _from_top_left(
     file: PhysioFile, x: Floats, y: Floats, size: tuple[int, int] | None, origin: tuple[str, ...]
 ) -> tuple[Floats, Floats]:
-    if (file.sidecar.get("SampleCoordinateSystem") or "gaze-on-screen") != "gaze-on-screen":
+    if not _is_on_screen(file):
         return x, y
     moved = set(origin) & {"bottom", "right", "center", "centre"}
     if not moved:
@@ -383,15 +401,12 @@ def _recording(
     if samples.empty:
         raise FormatError(f"{files[0].path}: holds no sample that has a time; write it again")
     events = {
-        eye.eye: read_events(eye.file, eye.time_unit, skipped)
-        for eye in eyes
-        if by_file[eye.file.path] is eye
+        eye.eye: _events(eye, display, skipped) for eye in eyes if by_file[eye.file.path] is eye
     }
     shown = trials_of(files[0], samples["tracker_time_us"].to_numpy(), events, options, skipped)
     samples = samples_table(samples.assign(recording=name, subject=subject, **shown))
     tables = event_tables(samples, events, skipped)
-    seen = [eye.gaze_unit for eye in eyes if eye.rows["x_px"].notna().any()]
-    gaze_unit = seen[0] if seen else eyes[0].gaze_unit
+    seen = next((eye for eye in eyes if eye.rows["x_px"].notna().any()), eyes[0])
     return Recording(
         name=name,
         subject=subject,
@@ -400,12 +415,20 @@ def _recording(
         **tables,
         screen_px=display.px,
         screen=display.screen,
-        normalised=gaze_unit == "share",
+        normalised=_stay_shares(seen.file, seen.gaze_unit, display),
         fixed_rate_hz=number_in(files[0].sidecar, "SamplingFrequency"),
         validation=_validation(eyes),
-        about=_about(eyes, gaze_unit, display),
+        about=_about(eyes, seen.gaze_unit, display),
         skipped=add_counts(skipped),
     )
+
+
+def _events(eye: _Eye, display: Display, skipped: Counter[str]) -> pd.DataFrame:
+    """Events beside an eye's samples, at places in the same unit."""
+    events = read_events(eye.file, eye.time_unit, skipped)
+    places = events.rename(columns={"x_px": "x", "y_px": "y"})
+    x, y = _gaze_px(eye.file, places.astype({"x": float, "y": float}), eye.gaze_unit, display)
+    return events.assign(x_px=x, y_px=y)
 
 
 def _together(eyes: Mapping[str, _Eye]) -> pd.DataFrame:

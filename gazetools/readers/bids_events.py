@@ -18,6 +18,7 @@ from gazetools.readers.bids_sidecars import (
     columns_of,
     inherited,
     layout_of,
+    number_in,
     units_of,
 )
 from gazetools.readers.building import US_PER, Floats, Integers
@@ -151,7 +152,8 @@ def _trials_of_events(file: PhysioFile, time_us: Integers, skipped: Counter[str]
     rows = rows.reindex(columns=["onset", "duration", "stimulus", "trial_type", "trial"])
     is_trial = rows["stimulus"].notna() | (rows["trial_type"] == "trial")
     rows = rows[is_trial & rows["onset"].notna()].sort_values("onset", kind="stable")
-    begin_us = _on_clock(bounded(path, rows["onset"].to_numpy(float) * 1e6), time_us)
+    start_us = (number_in(file.sidecar, "StartTime") or 0.0) * 1e6
+    begin_us = _on_clock(bounded(path, rows["onset"].to_numpy(float) * 1e6), time_us, start_us)
     if begin_us is None:
         skipped["trials outside the recording"] += len(rows)
         return nothing
@@ -169,11 +171,15 @@ def _trials_of_events(file: PhysioFile, time_us: Integers, skipped: Counter[str]
     )
 
 
-def _on_clock(onset_us: Floats, time_us: Integers) -> Floats | None:
-    """Onsets on the tracker's clock; None if they lie outside the recording on any."""
+def _on_clock(onset_us: Floats, time_us: Integers, start_us: float) -> Floats | None:
+    """Onsets on the tracker's clock; None if they lie outside the recording on any.
+
+    They count from when the scanner began, which is `start_us` before the first sample; older
+    converters put the tracker's own time there.
+    """
     if not len(onset_us):
         return None
-    for zero in (float(time_us[0]), 0.0):
+    for zero in (float(time_us[0]) - start_us, float(time_us[0]), 0.0):
         begin_us = onset_us + zero
         inside = (begin_us <= time_us[-1]) & (begin_us >= time_us[0] - 1e6)
         if inside.mean() > 1 / 2:

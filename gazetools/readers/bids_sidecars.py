@@ -17,16 +17,17 @@ from gazetools.readers.opening import read_head
 
 Json = Mapping[str, Any]
 
-PHYSIO_NAME = re.compile(
-    r"(?P<stem>.+?)(?:_recording-(?P<label>[0-9a-zA-Z+]+))?_(?P<suffix>physio|eyetrack)"
-    r"\.tsv(?:\.gz)?"
-)
-_NULLS = (*NULLS, "n/a", "N/A")
+PHYSIO_NAME = re.compile(r"(?P<entities>.+)_(?P<suffix>physio|eyetrack)\.tsv(?:\.gz)?")
+_RECORDING = re.compile(r"_recording-([0-9a-zA-Z+]+)")
+_NULLS = (*NULLS, "n/a", "N/A", "   .")
+"""The last is EyeLink's, which eye2bids leaves of a second eye."""
 _NAMES = {
     "x": ("xcoordinate", "x", "gazex", "xpos"),
     "y": ("ycoordinate", "y", "gazey", "ypos"),
     "pupil_size": ("pupilsize", "pupil", "pupilarea", "pupildiameter"),
 }
+_TOLD_BY_EYE2BIDS = ["x_coordinate", "y_coordinate", "pupil_size", "timestamp"]
+_FIRST_LINES = 100
 _NOT_RAW = {"derivatives", "sourcedata", "code", "stimuli"}
 _MOST_LEVELS = 5
 LATEST_US = 2.0**53
@@ -46,7 +47,7 @@ class PhysioFile:
     ----------
     path : Path
     stem : str
-        Its name up to "_recording-".
+        Its name up to the suffix, without "_recording-", which tells eyes apart.
     label : str
         Of the recording, e.g. "eye1"; may be empty.
     suffix : str
@@ -77,9 +78,21 @@ def runs_below(path: Path) -> list[list[PhysioFile]]:
         beside = sorted(path.parent.glob(f"*_{suffix}.tsv*"))
         found = [file for file in beside if _parts(file)[0] == stem]
         found = found if path in found else [path]
-    found = [file for file in found if PHYSIO_NAME.fullmatch(file.name) and file.is_file()]
+    found = [file for file in found if PHYSIO_NAME.fullmatch(file.name) and not file.is_dir()]
+    if not found:
+        raise FormatError(
+            f"{path}: no *_physio.tsv.gz but in derivatives or sourcedata, if there; expected one "
+            "beside its JSON sidecar; download the samples too, or name the folder that holds them"
+        )
     files = [physio_file(file) for file in found]
     eyes = [file for file in files if is_eye_tracking(file)]
+    absent = [file.path for file in eyes if not file.path.is_file()]
+    if absent:
+        raise FormatError(
+            f"{absent[0]}: a link to data that were not fetched, as are {len(absent)} of "
+            f"{len(eyes)} files of gaze; fetch them (`datalad get`), or name a folder in which all "
+            "are there"
+        )
     if not eyes:
         seen = sorted({str(file.sidecar.get("PhysioType", "generic")) for file in files})
         raise FormatError(
@@ -100,7 +113,10 @@ def _is_raw(file: Path, root: Path) -> bool:
 
 def _parts(path: Path) -> tuple[str, str, str]:
     match = PHYSIO_NAME.fullmatch(path.name)
-    return (match["stem"], match["label"] or "", match["suffix"]) if match else (path.name, "", "")
+    if match is None:
+        return path.name, "", ""
+    label = _RECORDING.search(match["entities"])
+    return _RECORDING.sub("", match["entities"]), label[1] if label else "", match["suffix"]
 
 
 def physio_file(path: Path) -> PhysioFile:
@@ -199,7 +215,20 @@ def columns_of(path: Path, sidecar: Json) -> list[str]:
         )
     names = [str(name) for name in columns]
     is_same = [plain_name(name) for name in names] == [plain_name(name) for name in header]
-    return names if is_same or not header else header
+    if header and not is_same:
+        return header
+    # older eye2bids tells another order than it writes
+    is_clock_first = names == _TOLD_BY_EYE2BIDS and _counts_up(path)
+    return [names[-1], *names[:-1]] if is_clock_first else names
+
+
+def _counts_up(path: Path) -> bool:
+    """Whether the first column holds whole numbers that rise, as no gaze does for long."""
+    lines = read_head(path).splitlines()[:_FIRST_LINES]
+    cells = [line.partition("\t")[0].strip() for line in lines]
+    if not all(re.fullmatch(r"\d{1,15}", cell) for cell in cells):
+        return False
+    return bool((np.diff([int(cell) for cell in cells]) > 0).all())
 
 
 def _header_of(path: Path) -> list[str]:

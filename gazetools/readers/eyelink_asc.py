@@ -32,15 +32,16 @@ of two samples are the same whole ms; the second is half a ms later. Gaze counts
 of GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are the last pixel: 1023 is 1024 px
 wide; an even number is taken to be the width itself.
 
-A trial begins at each message TRIALID, or, where there is none, at each start_trial (as
-OpenSesame writes it), else at each START; or at each message that the user's rule matches. It
-ends with the next one, with TRIAL_RESULT (where trials are start_trial, with stop_trial or
-end_trial), or with the END of the recording block that it began in; between, the trial is 0.
-Trials are counted from 1, with or without samples. Its stimulus is the group of the user's rule,
-else the TRIAL_VAR (or ``var``) called image, stimulus, picture ... of Data Viewer's protocol, else
-the first IMGLOAD, else the variable stim. An IMGLOAD that tells a rectangle becomes a Placement. A
-message that begins with a whole number is that many ms older than it says, as SR's software writes
-it (``MSG 7427430 -11 Initial_display``: later).
+A trial begins at each message TRIALID, or, where there is none, at each start_trial (as OpenSesame
+writes it), else at each START; or at each message that the user's rule matches. It ends with
+TRIAL_RESULT (where trials are start_trial, with stop_trial or end_trial), even if recording was
+paused before; where there is none, with the END of the recording block that it began in; and in any
+case with the next one. Between, the trial is 0. Trials are counted from 1, with or without samples.
+Its stimulus is the group of the user's rule, else the TRIAL_VAR (or ``var``) called image,
+stimulus, picture ... of Data Viewer's protocol, else the first IMGLOAD, else the variable stim. An
+IMGLOAD that tells a rectangle becomes a Placement. A message that begins with a whole number is
+that many ms older than it says, as SR's software writes it (``MSG 7427430 -11 Initial_display``:
+later).
 
 EFIX, ESACC and EBLINK give the first and the last sample, both inclusive; the duration they
 state is one sample interval longer than the difference, that is, half-open, and taken as it is
@@ -54,7 +55,8 @@ Dropped and counted: messages and button or input lines that say nothing of the 
 the other eye, events without a position or a beginning (edf2asc writes 4294967295 there), samples
 outside of the blocks, samples that repeat a time or whose clock steps back. Coordinates other
 than GAZE (HREF, raw) are no screen px: such samples are refused, or, where the events are in
-GAZE, dropped and counted.
+GAZE, dropped and counted. Files that were put together, with a second header or a START before
+the one above it, are refused: each is a recording, maybe someone else's, with a clock of its own.
 """
 
 import re
@@ -62,6 +64,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +81,7 @@ from gazetools.readers.building import (
     times_of_stamps,
 )
 from gazetools.readers.eyelink_events import events_of_one_eye, labels
-from gazetools.readers.eyelink_lines import Asc, by_rate, read_asc
+from gazetools.readers.eyelink_lines import Asc, Line, by_rate, read_asc
 from gazetools.readers.eyelink_messages import (
     AscScreen,
     Trials,
@@ -115,9 +118,11 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, it holds no gaze in screen px, or no message matches the user's rule.
+        A line is damaged, it holds no gaze in screen px or several recordings, or no message
+        matches the user's rule.
     """
     asc = read_asc(path)
+    _expect_one_file(asc)
     trials = Trials(asc, options.trial_from)
     screen = screen_of(asc)
     parts = by_rate(asc)
@@ -143,6 +148,24 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
             "EDF file again with samples or events"
         )
     return recordings
+
+
+def _expect_one_file(asc: Asc) -> None:
+    """Raise a FormatError where another file was put behind the first."""
+    starts = [(block.first_line, block.start_ms) for block in asc.blocks if block.start_ms]
+    begins = [line for (_, last_ms), (line, ms) in pairwise(starts) if ms < last_ms]
+    headers = [line.number for line in asc.lines if _is_header(line)]
+    begins += [number for number in headers if starts and number > starts[0][0]]
+    if begins:
+        raise FormatError(
+            f"{asc.path}:{min(begins)}: another recording begins here (a second header, or a clock "
+            "that steps back), expected one in a file; cut the file above this line, or convert "
+            "each EDF file to a file of its own"
+        )
+
+
+def _is_header(line: Line) -> bool:
+    return line.word == "**" and line.text.startswith("CONVERTED FROM")
 
 
 def _rate_hz(asc: Asc) -> float | None:
@@ -304,7 +327,7 @@ def _placed(
 
 def _about(asc: Asc) -> dict[str, str | tuple[str, ...]]:
     header = [line.text for line in asc.lines if line.word == "**"]
-    converted = next((t for t in header if t.startswith("CONVERTED FROM")), "")
+    converted = next((line.text for line in asc.lines if _is_header(line)), "")
     about: dict[str, str | tuple[str, ...]] = {
         "software": converted.rpartition(" using ")[2],
         "tracker": next((t for t in header if re.match(r"EYELINK.* v\d", t)), ""),

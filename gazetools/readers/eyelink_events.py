@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from gazetools.errors import FormatError
 from gazetools.readers.building import EYES, Bools, Floats, Integers
 from gazetools.readers.eyelink_lines import (
-    NO_GAZE,
     Asc,
     Line,
     block_of_line,
+    is_gaze,
     number,
     number_or_nan,
 )
@@ -200,7 +200,7 @@ def _in_px(table: pd.DataFrame, screen: AscScreen | None) -> pd.DataFrame:
     """Count places from the top left of the screen; NaN where there was no gaze."""
     left, top = origin(screen)
     places = {
-        name: table[name].where(table[name].abs() < NO_GAZE)
+        name: table[name].where(is_gaze(table[name].to_numpy()))
         - (left if name.endswith("x_px") else top)
         for name in table
         if name.endswith("_px")

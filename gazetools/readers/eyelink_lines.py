@@ -15,14 +15,14 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from gazetools.errors import FormatError
-from gazetools.readers.building import EYES, Floats, Integers
+from gazetools.readers.building import EYES, Bools, Floats, Integers
 from gazetools.readers.opening import Decoder, open_bytes, read_head_bytes
 
 _MOST_OTHERS = 2_000_000
 _LARGEST = 2.0**53
 _MISSING = -32768.0
 """EyeLink's own number for "no data"; and no screen is as large as the one for "no gaze"."""
-NO_GAZE = 1e7
+_NO_GAZE = 1e7
 _NULLS = [" " * pad + mark for mark in ("", ".", "NaN", "nan", "NA") for pad in range(9)]
 _NUMBER = re.compile(rb"\s*[-+]?\d+(\.\d*)?\s*")
 _FLAGS = re.compile(rb"[.A-Z]{3,17}")
@@ -439,9 +439,14 @@ def _where(complaint: str, layout: Sequence[str], lines: Integers) -> str:
     return f": cannot be parsed ({complaint.splitlines()[0]}); convert the EDF file again"
 
 
+def is_gaze(places: Floats) -> Bools:
+    """Tell which places (n,) on one axis are none of EyeLink's numbers for missing ones."""
+    return np.asarray((places > _MISSING) & (places < _NO_GAZE))
+
+
 def gaze_of(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return positions (n,) of an eye, NaN where EyeLink says that it was not seen."""
-    seen = (x > _MISSING) & (x < NO_GAZE) & (y > _MISSING) & (y < NO_GAZE)
+    seen = is_gaze(x) & is_gaze(y)
     return np.where(seen, x, np.nan), np.where(seen, y, np.nan)
 
 

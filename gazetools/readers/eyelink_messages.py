@@ -154,19 +154,22 @@ class Trials:
         trial = np.zeros(count, np.int64)
         begins = _rows_at(time_us, [mark.time_ms for mark in self._marks])
         lasts = np.append(begins[1:], count)
-        ends = np.append(np.unique(_rows_at(time_us, self._ends)), count)
+        ends = np.append(np.unique(_rows_at(time_us, self._ends)), count + 1)
         for index in np.flatnonzero(begins < lasts).tolist():
-            first = begins[index]
-            end_of_block = np.searchsorted(block, block[first], "right")
-            end = ends[np.searchsorted(ends[:-1], first, "right")]
-            trial[first : min(lasts[index], end_of_block, end)] = index + 1
+            first, last = begins[index], lasts[index]
+            end = ends[np.searchsorted(ends, first, "right")]
+            if end > last:  # what ends it is not told
+                end = min(last, np.searchsorted(block, block[first], "right"))
+            trial[first:end] = index + 1
         return trial
 
     def begin_ms(self, trial: Integers, block: Integers) -> Floats:
         """When the trial of each event (n,) began, in a file without samples."""
         started = np.array([b.start_ms or 0.0 for b in self._asc.blocks])[block]
         marks = np.array([-np.inf, *(mark.time_ms for mark in self._marks)])[trial]
-        return np.asarray(np.maximum(started, marks), np.float64)
+        begin = pd.Series(np.maximum(started, marks))
+        # a trial that was paused goes on in a later block
+        return np.asarray(begin.groupby(trial).transform("min"), np.float64)
 
     def stimulus(self, trial: Integers) -> pd.Series:
         """Name of what each of the trials (n,) showed."""

@@ -15,11 +15,12 @@ where START steps back or the stimulus changes. The stimulus is the first of the
 IMAGE_NAME, IMAGE_FILE, STIMULUS, PICTURE, MEDIA. Missing values are "." or UNDEFINED.
 
 A report on both eyes (EYE_USED, EYE_REPORTED) lists each fixation twice: of every recording only
-the eye with more fixations is taken, the right one if they have as many. Dropped and counted:
-fixations of the other eye, and rows without a session, trial, position, start or duration.
+the eye with more fixations is taken, the right one if they have as many; in trials without it (by
+TRIAL_INDEX or TRIAL_LABEL) the other. Dropped and counted: fixations of the other eye, and rows
+without a session, trial, position, start or duration.
 
-Refused with what to do: a report without CURRENT_FIX_START, and one whose positions are shares of
-the screen or of the image.
+Refused with what to do: a report without CURRENT_FIX_START, one whose positions are shares of the
+screen or of the image, and one of two eyes or two sessions that nothing tells apart.
 """
 
 from collections import Counter
@@ -85,6 +86,8 @@ _LARGEST_TRIAL = 1e9
 _LONGEST_SAMPLE_MS = 4
 _MOST_BY_CHANCE = 5
 """So few fixations may all lie in the first px of the screen."""
+_MOST_OVERLAPPING = 0.25
+"""Share of fixations that may begin before the one before ends, as EyeLink has it now and then."""
 
 
 def refusal(head: Head) -> str:
@@ -124,8 +127,8 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, no row has a position, or the positions are no px of the screen; or
-        a column is missing.
+        A line is damaged, no row has a position, or the positions are no px of the screen;
+        fixations overlap as those of two eyes; or a column is missing.
     """
     separator, columns = separated(read_head(path))
     missing = _missing(columns)
@@ -219,7 +222,7 @@ def _recording(
 ) -> Recording:
     skipped = {"incomplete rows": dropped} if dropped else {}
     if "eye" in rows:
-        mine = _of_one_eye(rows["eye"])
+        mine = _of_one_eye(rows["eye"], rows.get("trial", pd.Series(1, index=rows.index)))
         if not mine.all():
             skipped["fixations of the other eye"] = int((~mine).sum())
         rows = rows[mine]
@@ -238,6 +241,7 @@ def _recording(
     )
     table = table.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     table["order"] = table.groupby("trial").cumcount() + 1
+    _expect_apart(path, subject, table)
     return Recording(
         name=subject,
         subject=subject,
@@ -249,13 +253,26 @@ def _recording(
     )
 
 
-def _of_one_eye(eye: pd.Series) -> pd.Series:
-    """Tell which rows are of the eye that most of them are of."""
+def _expect_apart(path: Path, subject: str, fixations: pd.DataFrame) -> None:
+    """Raise a FormatError for the fixations of two eyes, or of two sessions, as one's."""
+    end_ms = fixations["onset_ms"] + fixations["duration_ms"]
+    overlapping = int((fixations["onset_ms"] < end_ms.groupby(fixations["trial"]).shift()).sum())
+    if overlapping > max(_MOST_BY_CHANCE, _MOST_OVERLAPPING * len(fixations)):
+        raise FormatError(
+            f"{path}: {overlapping} of {len(fixations)} fixations of {subject!r} begin before the "
+            "one before them ends, expected those of one eye in one session; tick EYE_USED in Data "
+            "Viewer's output report, give each session a label of its own, and export again"
+        )
+
+
+def _of_one_eye(eye: pd.Series, trial: pd.Series) -> pd.Series:
+    """Tell which rows are of the eye that most of them are of, or of a trial without it."""
     side = eye.str.strip().str.lower().str[:1]
     count = Counter(side)
     if not (count["l"] and count["r"]):
         return pd.Series(True, index=eye.index)
-    return side != ("l" if count["r"] >= count["l"] else "r")
+    mine = side != ("l" if count["r"] >= count["l"] else "r")
+    return mine | ~mine.groupby(trial).transform("any")
 
 
 READER = Reader(

@@ -25,13 +25,15 @@ SAMPLES column                              report column
 ==========================================  ==================================================
 
 Each session becomes a recording. Of two eyes the labels of one are taken, the one that was seen
-more often, the right if both were as often. Without a column of fixations every sample that is
-seen, and in no saccade or blink, is one of a fixation, as EyeLink has it. The vendor's fixations,
-saccades and blinks are the runs of equal labels within a trial; they begin where their first
-sample begins and end where the last one ends; a fixation is at the mean of its eye's samples.
-Where the user tells with which messages trials begin, those in SAMPLE_MESSAGE are cut; before the
-first of a trial, the trial is 0. Times that repeat at 2000 Hz are half a ms apart. Missing values
-are "." or UNDEFINED. Dropped and counted: rows without a time or trial, repeated times.
+more often, the right if both were as often; in trials that saw only the other, its. Without a
+column of fixations every sample that is seen, and in no saccade or blink, is one of a fixation, as
+EyeLink has it. The vendor's fixations, saccades and blinks are the runs of equal labels within a
+trial; they begin where their first sample begins and end where the last one ends; a fixation is at
+the mean of its eye's samples. Where the user tells with which messages trials begin, those in
+SAMPLE_MESSAGE are cut; before the first of a trial, the trial is 0. Times that repeat at 2000 Hz
+are half a ms apart. Missing values are "." or UNDEFINED. Dropped and counted: rows without a time
+or trial, repeated times. Refused: sessions of one label, or of none, and trials whose times each
+start anew.
 """
 
 from pathlib import Path
@@ -62,6 +64,7 @@ from gazetools.readers.eyelink_report import (
     with_labelled_trials,
 )
 from gazetools.readers.opening import read_head, stem_of
+from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import trial_rule
 from gazetools.readers.vendor_events import declared, finish_fixations, mean_within
@@ -78,6 +81,8 @@ _TEXTS: dict[str, tuple[str, ...]] = {
 _MESSAGE = {"message": ("samplemessage",)}
 _NUMBERS: dict[str, tuple[str, ...]] = {"time_ms": ("timestamp",), "trial": ("trialindex",)}
 _SIDES = (*EYES, "average")
+_LABELLED = ("x", "y", "blink", "saccade", "fix_index", "saccade_index")
+"""What labels of an eye are made of."""
 for _side in _SIDES:
     _NUMBERS |= {
         f"{_side}_x": (f"{_side}gazex",),
@@ -118,7 +123,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or no row has a time.
+        A line is damaged, no row has a time, or the rows of a session are several recordings.
     """
     separator, columns = separated(read_head(path))
     is_short = set(columns) == _SHORT
@@ -181,6 +186,7 @@ def _cut_at_messages(path: Path, rows: pd.DataFrame, rule: str) -> pd.DataFrame:
 def _recording(
     path: Path, subject: str, rows: pd.DataFrame, dropped: int, facts: About
 ) -> Recording:
+    expect_one_clock(path, subject, rows["time_ms"].to_numpy())
     rows = rows.sort_values("time_ms", kind="stable")
     time_us = times_of_stamps(rows["time_ms"].to_numpy())
     rows, repeated = in_time_order(rows.assign(tracker_time_us=time_us))
@@ -244,6 +250,7 @@ def _labels(
     side = _labelled_side(rows)
     if side is None:
         return {}, {}
+    rows, eye = _with_the_other(rows, samples["trial"], side)
     x, y = _gaze(rows, side)
     none = pd.Series(np.nan, index=rows.index)
     blink, saccade = (rows.get(f"{side}_{what}", none) > 0 for what in ("blink", "saccade"))
@@ -265,7 +272,6 @@ def _labels(
         "vendor_event": pd.Series(event, index=rows.index, dtype="str"),
         "vendor_event_index": index.fillna(counted).where(named, 0).astype("int64"),
     }
-    eye = "both" if side == "average" else side
     return labels, _event_tables(samples, kind, runs, x, y, eye)
 
 
@@ -283,6 +289,36 @@ def _labelled_side(rows: pd.DataFrame) -> str | None:
     return max(sides, key=seen.__getitem__, default=None)
 
 
+def _with_the_other(
+    rows: pd.DataFrame, trial: pd.Series, side: str
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Put the other eye in the place of one in trials that saw only the other.
+
+    Returns
+    -------
+    rows : DataFrame
+        With columns of `side` so filled.
+    eye : (n,) str
+        Whose they are.
+    """
+    none = pd.Series(np.nan, index=rows.index)
+    eye = pd.Series("both" if side == "average" else side, index=rows.index)
+    other = {"left": "right", "right": "left"}.get(side, "")
+    if f"{other}_x" not in rows:
+        return rows, eye
+    seen, other_seen = (
+        pd.Series(~np.isnan(_gaze(rows, one)[0]), rows.index).groupby(trial).transform("any")
+        for one in (side, other)
+    )
+    swap = ~seen & other_seen
+    columns = {
+        f"{side}_{what}": rows[f"{side}_{what}"].mask(swap, rows.get(f"{other}_{what}", none))
+        for what in _LABELLED
+        if f"{side}_{what}" in rows
+    }
+    return rows.assign(**columns), eye.mask(swap, other)
+
+
 def _runs(*labels: pd.Series) -> pd.Series:
     """Count the runs of rows in which all labels are the same, from 1."""
     changes = [label != label.shift() for label in labels]
@@ -295,7 +331,7 @@ def _event_tables(
     runs: pd.Series,
     x: Floats,
     y: Floats,
-    eye: str,
+    eye: pd.Series,
 ) -> dict[str, pd.DataFrame]:
     time_us = samples["tracker_time_us"].to_numpy()
     begin_us, end_us = sample_spans_us(time_us)
@@ -317,7 +353,7 @@ def _event_tables(
         end_y_px=y[last],
         first_row=first,
         last_row=last,
-        eye=eye,
+        eye=eye.to_numpy()[first],
         source=_SOURCE,
     )
     of = {kind: events[events["kind"] == kind] for kind in ("fixation", "saccade", "blink")}

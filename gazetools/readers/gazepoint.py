@@ -26,6 +26,9 @@ SAMPLES column                              export column
 ``left_pupil_mm``, ``right_pupil_mm``       LPMM, RPMM where LPMMV, RPMMV is 1
 ``left_valid``, ``right_valid``             LPV, RPV, else LPOGV, RPOGV
 ``stimulus``                                MEDIA_NAME, else MEDIA_ID
+``subject``                                 a column such as PARTICIPANT or USER_FILE, which
+                                            those add who put users together; of a file's
+                                            name what stands before ``_all_gaze.csv``
 messages for ``trial_from``                 USER, where it changes
 ``vendor_event``                            fixation from FPOGS to FPOGS + FPOGD, both included
 ==========================================  ==================================================
@@ -35,6 +38,9 @@ grow while a fixation lasts; onset is FPOGS, duration FPOGD, the time from a fix
 sample to its last. Without FPOGS it is TIME - FPOGD; without FPOGID another onset is another
 fixation. Blinks end at the row that holds BKDUR. A medium's trial begins half a sample
 before its first row, in ``fixations`` (where that row is not) at TIME 0.
+
+Users who were put together are told apart by such a column, and by their TIME columns, of which
+tables of several users have several: each is a recording.
 
 Positions are shares of the screen; values outside 0-1 are off-screen gaze. The screen's size in
 px is not exported, but follows from SACCADE_MAG, which is in px, SACCADE_DIR and the two
@@ -67,7 +73,7 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import Layout, Table, column_names, read_columns
+from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import trial_marks, trials_from
@@ -84,6 +90,10 @@ _SOURCE = "vendor:gazepoint"
 _TIME = re.compile(r"TIME($|[(.].*)")
 _TICK = re.compile(r"TIMETICK[(.]f[=.](\d+)[).]?")
 _TEXTS = {"stimulus": "MEDIA_NAME", "media_id": "MEDIA_ID", "message": "USER"}
+_SUBJECT = (
+    *("participant", "participantid", "participantname", "subject", "subjectid"),
+    *("userfile", "userid", "username"),
+)
 _GAZE = ("FPOGX", "FPOGY", "FPOGS", "FPOGD", "FPOGID")
 _OTHERS = ("FPOGV", "BPOGX", "BPOGY", "BPOGV", "BKDUR", "SACCADE_MAG", "SACCADE_DIR")
 _EYE = ("POGX", "POGY", "POGV", "PMM", "PMMV", "PV")
@@ -93,6 +103,7 @@ _POINTS = {
     "right_": ("RPOG", "RPOGV"),
     "fixation_": ("FPOG", ""),
 }
+_FILE_ENDING = r"_(all_gaze|fixations)\.csv$"
 _MISSING = 2147483647.0
 _NO_MESSAGE = ("", "0")
 _MOST_S = 1e9
@@ -116,7 +127,7 @@ def refusal(head: Head) -> str:
 
 
 def read(path: Path, options: ReadOptions) -> list[Recording]:
-    """Read an ``all_gaze`` or a ``fixations`` export, or a log, as one recording.
+    """Read an ``all_gaze`` or a ``fixations`` export, or a log: a recording of each user.
 
     Raises
     ------
@@ -136,15 +147,28 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
             f"{path}: no row with a {table.columns['time_s']!r} among {len(timed)}; "
             "export the file again"
         )
-    rows = _with_clock(rows.assign(stimulus=rows["stimulus"].fillna(rows["media_id"])), header)
-    rows = _with_fixations(rows)
-    screen_px = _screen_px(rows)
-    rows = _in_px(rows, screen_px or (1, 1))
+    rows = rows.assign(
+        stimulus=rows["stimulus"].fillna(rows["media_id"]),
+        subject=rows["subject"].str.replace(_FILE_ENDING, "", regex=True).fillna("unnamed"),
+        recording=stem_of(path) + rows["session"].map(lambda n: f"-{n + 1}" if n else ""),
+    )
+    users = [
+        _with_fixations(_with_clock(of_user.reset_index(drop=True), header))
+        for _, of_user in rows.groupby(["subject", "session"], sort=False)
+    ]
+    found = {size for of_user in users if (size := _screen_px(of_user))}
+    screen_px = found.pop() if len(found) == 1 else None
+    recordings = [
+        _recording(path, _in_px(of_user, screen_px or (1, 1)), options) for of_user in users
+    ]
+    first, *others = [_described(r, table, header, screen_px) for r in recordings]
+    return [replace(first, skipped=add_counts(skipped, first.skipped)), *others]
+
+
+def _recording(path: Path, rows: pd.DataFrame, options: ReadOptions) -> Recording:
     if rows.duplicated(["run", "FPOGID"]).mean() < _MOST_REPEATED:
-        recording = _fixation_list(path, rows, skipped)
-    else:
-        recording = _gaze(path, _with_trials(path, rows, options.trial_from), skipped)
-    return [_described(recording, table, header, screen_px)]
+        return _fixation_list(path, rows)
+    return _gaze(path, _with_trials(path, rows, options.trial_from))
 
 
 def _header(head: str) -> list[str]:
@@ -157,27 +181,33 @@ def _table(path: Path, header: list[str]) -> Table:
     first = head.splitlines()[1:2]
     if first and first[0].count(separator) == len(header):
         header = [*header, ""]  # older headers lack the comma that ends each row
-    time = next(name for name in header if _TIME.fullmatch(name))
-    numbers = {"time_s": time}
+    times = [name for name in header if _TIME.fullmatch(name)]
+    numbers = {f"time_s{session or ''}": name for session, name in enumerate(times)}
+    clocks = list(numbers)
     tick = next((name for name in header if _TICK.fullmatch(name)), None)
     if tick is not None:
         numbers["tick"] = tick
     known = {*_GAZE, *_OTHERS, *(f"{eye}{name}" for eye in "LR" for name in _EYE)}
     numbers |= {name: name for name in header if name in known}
     texts = {name: column for name, column in _TEXTS.items() if column in header}
+    texts |= match_columns(header, {"subject": _SUBJECT})
     table = read_columns(path, Layout(separator, names=tuple(header)), texts, numbers)
-    for name in ("time_s", "FPOGS", "FPOGD", "BKDUR"):
+    for name in (*clocks, "FPOGS", "FPOGD", "BKDUR"):
         if name not in numbers:
             continue
         seconds = table.frame[name]
         table.expect(name, ~(seconds.abs() > _MOST_S) | (seconds == _MISSING), "seconds")
-    return Table(path, _with_all_columns(table.frame), table.columns, 2, table.encoding)
+    rows = _with_all_columns(table.frame, clocks)
+    return Table(path, rows, table.columns, 2, table.encoding)
 
 
-def _with_all_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    rows = with_all(rows, _TEXTS, ("tick", *_GAZE, *_OTHERS))
-    values = rows.drop(columns=["tick", *_TEXTS])
-    return rows.assign(**values.mask(values.abs() == _MISSING))
+def _with_all_columns(rows: pd.DataFrame, clocks: list[str]) -> pd.DataFrame:
+    texts = (*_TEXTS, "subject")
+    rows = with_all(rows, texts, ("tick", *_GAZE, *_OTHERS))
+    values = rows.drop(columns=["tick", *texts])
+    rows = rows.assign(**values.mask(values.abs() == _MISSING))
+    known = rows[clocks].notna().to_numpy()
+    return rows.assign(time_s=rows[clocks].bfill(axis=1).iloc[:, 0], session=known.argmax(axis=1))
 
 
 # ---------------------------------------------------------------- time
@@ -306,16 +336,10 @@ def _trials(rows: pd.DataFrame) -> pd.Series:
 # ---------------------------------------------------------------- the two exports
 
 
-def _gaze(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> Recording:
+def _gaze(path: Path, rows: pd.DataFrame) -> Recording:
     rows, repeated = in_time_order(rows)
-    name = stem_of(path)
-    samples = samples_table(
-        rows[["trial", "stimulus", "tracker_time_us", *_eye_columns(rows)]].assign(
-            recording=name,
-            subject="unnamed",
-            **_eyes(rows),
-        )
-    )
+    named = ["recording", "subject", "trial", "stimulus", "tracker_time_us"]
+    samples = samples_table(rows[[*named, *_eye_columns(rows)]].assign(**_eyes(rows)))
     last = _last_rows(rows)
     begin_us = last["base_us"] + (last["FPOGS"] * 1e6).round()
     timed = begin_us.notna() & last["FPOGD"].notna()
@@ -323,14 +347,14 @@ def _gaze(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> Recording:
     fixations, dropped = place_fixations(events, samples, _SOURCE, slack_us=_SUBSAMPLE_US)
     blinks, _ = _blinks(rows, samples)
     return Recording(
-        name=name,
-        subject="unnamed",
+        name=rows["recording"].iloc[0],
+        subject=rows["subject"].iloc[0],
         format=READER.name,
         path=path,
         samples=label_samples(samples, fixations),
         fixations=fixations,
         blinks=blinks,
-        skipped=add_counts(skipped, repeated, dropped),
+        skipped=add_counts(repeated, dropped),
     )
 
 
@@ -376,12 +400,12 @@ def _blinks(rows: pd.DataFrame, samples: pd.DataFrame) -> tuple[pd.DataFrame, di
     return place_blinks(events.reset_index(drop=True), samples, _SOURCE)
 
 
-def _fixation_list(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> Recording:
+def _fixation_list(path: Path, rows: pd.DataFrame) -> Recording:
     trial = _trials(rows)
     events = pd.DataFrame(
         {
-            "recording": stem_of(path),
-            "subject": "unnamed",
+            "recording": rows["recording"],
+            "subject": rows["subject"],
             "trial": trial,
             "stimulus": rows["stimulus"],
             "begin_us": rows["base_us"] + (rows["FPOGS"] * 1e6).round(),
@@ -396,12 +420,12 @@ def _fixation_list(path: Path, rows: pd.DataFrame, skipped: dict[str, int]) -> R
     events, dropped = drop_bad_fixations(events[timed])
     untimed = {"fixations without a start": int((~timed).sum())}
     return Recording(
-        name=stem_of(path),
-        subject="unnamed",
+        name=rows["recording"].iloc[0],
+        subject=rows["subject"].iloc[0],
         format=READER.name,
         path=path,
         fixations=finish_fixations(events.drop(columns="begin_us")),
-        skipped=add_counts(skipped, untimed, dropped),
+        skipped=add_counts(untimed, dropped),
     )
 
 

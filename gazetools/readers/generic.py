@@ -20,19 +20,21 @@ encoding. The table is not recognised by itself; the TOML says what its columns 
 for:
 
 - ``rows``, for logs in which other rows stand between: only those whose cell in ``column`` is one
-  of ``is`` are read. Others may hold texts where these hold numbers.
+  of ``is`` are read. Others may hold texts where these hold numbers, and fewer cells.
 
 - ``columns``: for samples ``time`` (or ``rate_hz`` at the top, for a table without one) and
   ``x``, ``y`` or those of the eyes, ``left_x`` ... ``right_y``; for fixations ``onset``, ``x``,
   ``y`` and ``duration`` or ``end``. ``subject``, ``recording``, ``stimulus`` are columns, or
   constants at the top. Names are those of the header, or numbers from 1 without one.
-- Positions become px of the screen, top left, y down; those in "share" stay shares if no
-  screen is given; "image px" and "image share" are places on the image (fixations only).
+- Positions become px of the screen, top left, y down; those in "share" or "norm" (PsychoPy's: 1 is
+  half the screen) stay shares if no screen is given; "height" counts the screen's height; "image
+  px" and "image share" are places on the image (fixations only).
 - A trial is a run of one value of ``trial`` and one stimulus, counted from 1 for each
   recording, unless ``trial`` holds whole numbers, each in one run: these are kept. Without
   either all is trial 1; rows without either are between trials, 0.
 - Fixations' onsets are from the start of the trial; with ``clock = "recording"`` at the top
-  they are taken from the first onset of the trial.
+  they are taken from the first onset of the trial. Trials of samples whose clock starts anew with
+  each of them are put one after the other.
 
 Dropped and counted: other rows than ``rows`` names, rows without a time, samples whose time
 repeats or steps back (``rate_hz`` beside ``time`` spreads those that share a stamp), fixations
@@ -58,6 +60,7 @@ from gazetools.readers.building import (
     US_PER,
     Bools,
     Floats,
+    Integers,
     about,
     add_counts,
     eyes_mean,
@@ -65,7 +68,7 @@ from gazetools.readers.building import (
     samples_table,
     separator_of,
 )
-from gazetools.readers.delimited import NULLS, Layout, Table, column_names, read_columns
+from gazetools.readers.delimited import NULLS, Layout, Table, cells_of, column_names, read_columns
 from gazetools.readers.generic_mapping import CONSTANTS, TEXTS, Codes, Mapped, read_mapping
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
@@ -135,7 +138,7 @@ def _recording(
         **make(table, mapping, rows, skipped),
         screen_px=mapping.screen_px,
         screen=mapping.screen,
-        normalised=mapping.units["position"] == "share" and mapping.screen_px is None,
+        normalised=mapping.units["position"] in ("share", "norm") and mapping.screen_px is None,
         fixed_rate_hz=None if math.isnan(mapping.rate_hz) else mapping.rate_hz,
         about=about(table, header, time_unit=mapping.units["time"]),
         skipped=add_counts(skipped),
@@ -163,10 +166,13 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
     numbers = {n: c for n, c in columns.items() if n not in texts and n not in whole}
     if mapping.rows_codes:
         # other rows may hold whatever there is instead of numbers
+        uneven = _OtherRows(header.index(mapping.rows_column), layout.separator, mapping.rows_codes)
+        layout = replace(layout, forgive=uneven)
         table = read_columns(path, layout, {**texts, **numbers, **whole}, {})
         asked = _asked(table, mapping)
         table = _with_numbers(table, asked, numbers, whole, layout.separator)
-        rows, others = table.frame[asked].reset_index(drop=True), int((~asked).sum())
+        rows = table.frame[asked].reset_index(drop=True)
+        others = int((~asked).sum()) + uneven.count
     else:
         table = read_columns(path, layout, texts, numbers, whole or None)
         rows, others = table.frame, 0
@@ -176,6 +182,8 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
             rows[name] = rows[name].mask(rows[name].isin(codes))
     for name in whole:
         rows[name] = rows[name].astype("float64")
+    for name in texts:
+        rows[name] = rows[name].str.strip()
     return replace(table, frame=rows), header, others
 
 
@@ -192,9 +200,9 @@ def _layout(path: Path, mapping: Mapped) -> tuple[Layout, list[str]]:
     separator = separator_of(first) if mapping.separator == "auto" else mapping.separator
     nulls = (*NULLS, *(code for code in mapping.missing if isinstance(code, str)))
     if mapping.header_line:
-        header = column_names(head, separator, header_line)
-        return Layout(separator, header_line, None, nulls), header
-    header = [str(number) for number in range(1, first.count(separator) + 2)]
+        header = [name.strip() for name in column_names(head, separator, header_line)]
+    else:
+        header = [str(number) for number in range(1, first.count(separator) + 2)]
     return Layout(separator, header_line, tuple(header), nulls), header
 
 
@@ -220,6 +228,20 @@ def _columns(
 def _holds_texts(column: str, mapping: Mapped) -> bool:
     is_code = column.endswith("_valid") and bool(mapping.valid_codes)
     return column in (*TEXTS, "rows") or is_code
+
+
+class _OtherRows:
+    """Leaves out rows of too few or too many cells that are not asked for, and counts them."""
+
+    def __init__(self, at: int, separator: str, codes: Codes) -> None:
+        self.count = 0
+        self._at, self._separator, self._codes = at, separator, codes
+
+    def __call__(self, row: str) -> bool:
+        cell = cells_of(row, self._separator)[self._at : self._at + 1]
+        is_other = not _is_one_of(pd.Series(cell, dtype="str"), self._codes).any()
+        self.count += is_other
+        return is_other
 
 
 def _asked(table: Table, mapping: Mapped) -> Bools:
@@ -299,6 +321,10 @@ def _to_px(x: Floats, y: Floats, mapping: Mapped) -> tuple[Floats, Floats]:
         x, y = x / screen.width_mm * width, y / screen.height_mm * height
     if unit == "share":
         x, y = x * width, y * height
+    if unit == "norm":
+        x, y = x * width / 2, y * height / 2
+    if unit == "height":
+        x, y = x * height, y * height
     if mapping.y_up:
         y = -y
     if mapping.origin == "centre":
@@ -316,6 +342,7 @@ def _samples(
         time_us = _us(table, rows, "time", mapping.units["time"])
     else:
         time_us = np.arange(len(rows)) / mapping.rate_hz * 1e6
+    time_us = _on_one_clock(time_us, _trials(rows).to_numpy())
     kept, whole_us, lost = rising_times(time_us, 1e6 / mapping.rate_hz)
     if math.isnan(mapping.rate_hz) and _repeat_often(time_us):
         lost[f"{REPEATED} ({_SPREADS})"] = lost.pop(REPEATED)
@@ -332,6 +359,21 @@ def _samples(
         for axis in "xy":
             samples[f"{axis}_px"] = eyes_mean(samples, f"{axis}_px")
     return {"samples": samples_table(samples)} if len(samples) else {}
+
+
+def _on_one_clock(time_us: Floats, trial: Integers) -> Floats:
+    """Put trials (n,) one after the other, if the clock starts anew with most of them."""
+    timed = ~np.isnan(time_us)
+    steps = np.diff(time_us[timed])
+    begins = np.diff(trial[timed]) != 0
+    anew = begins & (steps < 0)
+    if not anew.sum() > begins.sum() / 2:
+        return time_us
+    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 1.0
+    later = np.where(anew, usual - steps, 0.0).cumsum()
+    time_us = time_us.copy()
+    time_us[timed] += np.concatenate(([0.0], later))
+    return time_us
 
 
 def _of_eye(mapping: Mapped, rows: pd.DataFrame, eye: str, valid: pd.Series) -> dict[str, Any]:

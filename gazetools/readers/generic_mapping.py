@@ -32,9 +32,10 @@ KEYS = (
 
 _MOST_TOML_BYTES = 2**20
 _POSITIONS = {
-    "samples": ("px", "share", "mm", "deg"),
-    "fixations": ("px", "share", "mm", "deg", "image px", "image share"),
+    "samples": ("px", "share", "norm", "height", "mm", "deg"),
+    "fixations": ("px", "share", "norm", "height", "mm", "deg", "image px", "image share"),
 }
+_FROM_CENTRE = ("norm", "height")
 _SIZES = ("width_px", "height_px", "width_mm", "height_mm", "distance_mm")
 _TYPES = {
     str: "a text",
@@ -254,7 +255,7 @@ def _columns(columns: _Keys, kind: str, header_line: int, *, timed: bool) -> dic
 def _column(columns: _Keys, key: str, header_line: int) -> str:
     """Name of a column, or its number as text where there is no header."""
     if header_line:
-        return str(columns.get(key, str, ""))
+        return str(columns.get(key, str, "")).strip()
     number = columns.get(key, object, 0)
     if not isinstance(number, int) or number < 1:
         raise columns.wrong(key, "the number of a column, from 1, as there is no header")
@@ -305,7 +306,7 @@ def _units(units: _Keys, kind: str) -> dict[str, str]:
 def _screen(sizes: _Keys, position: str) -> tuple[tuple[int, int] | None, Screen | None]:
     sizes.only(_SIZES)
     given = [name for name in _SIZES if name in sizes]
-    if not given and position not in ("mm", "deg"):
+    if not given and position not in ("mm", "deg", "height"):
         return None, None
     needed = _SIZES if position in ("mm", "deg") or len(given) > 2 else _SIZES[:2]
     numbers = [sizes.positive(name) for name in needed]
@@ -318,7 +319,9 @@ def _screen(sizes: _Keys, position: str) -> tuple[tuple[int, int] | None, Screen
 
 
 def _origin(top: _Keys, position: str, screen_px: tuple[int, int] | None) -> str:
-    origin = top.choice("origin", ("top-left", "bottom-left", "centre"), "top-left")
+    centred = position in _FROM_CENTRE
+    choices = ("centre",) if centred else ("top-left", "bottom-left", "centre")
+    origin = top.choice("origin", choices, choices[0])
     if origin != "top-left" and position in ("px", "mm") and screen_px is None:
         raise top.wrong("screen", f"width_px and height_px, which origin {origin!r} needs")
     if origin == "centre" and position.startswith("image"):

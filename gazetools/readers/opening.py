@@ -29,15 +29,17 @@ _WORKBOOKS = {
     "META-INF/manifest.xml": "an OpenDocument workbook",
 }
 """Files in a zip that tell what it is."""
-_BINARY = {
+_NO_EXPORT = {
     b"SR_RESEARCH": "an EyeLink EDF, expected a text export; convert it with edf2asc",
     b"\xd0\xcf\x11\xe0": f"an Excel workbook, {_SAVE_AS_TEXT}",
     b"\x89HDF\r\n\x1a\n": (
         "an HDF5 file, expected a text export; save its table of gaze as CSV, or, if it is a "
         "cache of maps, look at it with `gazetools info`"
     ),
+    b"/annex/objects/": "a pointer to data that were not fetched; run `git annex get` on it",
+    b"version https://git-lfs": "a pointer to data that were not fetched; run `git lfs pull`",
 }
-"""How files begin that are no text: what they are, and what to do."""
+"""How files begin that are no export: what they are, and what to do."""
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
 
 
@@ -182,7 +184,7 @@ def encoding_of(path: Path, head: bytes) -> str:
     """
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    what = next((what for magic, what in _BINARY.items() if head.startswith(magic)), "")
+    what = next((what for magic, what in _NO_EXPORT.items() if head.startswith(magic)), "")
     if what:
         raise FormatError(f"{path}: {what}")
     if b"\0" in head:

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from gazetools.errors import FormatError
+from gazetools.readers.building import Floats
 from gazetools.readers.recording import Recording
 
 OUT_OF_ORDER = "samples out of order"
@@ -42,3 +45,32 @@ def in_order(path: Path, pieces: Iterable[Recording]) -> Iterator[Recording]:
                 "spreadsheet has made times such as 4.0E+11 of them, export again; where a clock "
                 "starts anew, name the column of its trials or recordings"
             )
+
+
+def expect_one_clock(path: Path, who: str, time: Floats) -> None:
+    """Raise a FormatError if what goes by one name runs through the same time twice.
+
+    Sorted by time, two recordings (or trials with a clock of their own each) would be one of a
+    sample of this and a sample of that.
+
+    Parameters
+    ----------
+    path : Path
+    who : str
+        Name of the participant or session.
+    time : (n,) float64
+        In any unit, in the order of the rows; no NaN.
+    """
+    backward = np.diff(time, prepend=time[:1]) < 0
+    if not backward.any():
+        return
+    stretch = np.cumsum(backward)[np.argsort(time, kind="stable")]
+    # stretches that follow upon each other are no more than out of order
+    mixed = np.count_nonzero(np.diff(stretch)) - np.count_nonzero(backward)
+    if mixed > max(_FEW, _MOST[OUT_OF_ORDER] * len(time)):
+        raise FormatError(
+            f"{path}: the rows of {who!r} run through the same time more than once, expected one "
+            "recording and one clock; export its recordings apart or give each a name; where the "
+            "clock starts anew in each trial, describe the table by a mapping (--mapping) whose "
+            "recordings are the trials"
+        )

@@ -18,6 +18,7 @@ SAMPLES                         gaze_positions.csv: gaze_timestamp (s; older: ti
 FIXATIONS                       fixations.csv: start_timestamp (s), duration (**ms**; before
                                 Pupil Player 1, by their size, s), norm_pos_x, norm_pos_y
 BLINKS                          blinks.csv: start_timestamp (s), duration (**s**)
+messages for ``trial_from``     annotations.csv: label at timestamp (s)
 names                           info.player.json: recording_name; with the folder's number, as
                                 one session's recordings 000, 001 ... have one name
 ==============================  ==============================================================
@@ -68,6 +69,7 @@ from gazetools.readers.pupil_files import (
     read_table,
 )
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
+from gazetools.readers.trial_marks import trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     label_samples,
     place_blinks,
@@ -103,6 +105,8 @@ _COLUMNS = {
 }
 """Columns by which a file is known, the first kind that fits."""
 _OF_EYES = ("eyeid", "pupiltimestamp", "diameter")
+_NATIVE = {"gaze.pldata", "pupil.pldata", "pupil_data"}
+"""What Pupil Capture records; before version 1.9 all in one file."""
 _SURFACE_FILE = re.compile(r"(?:gaze_positions|fixations)_on_surface_(.+)\.csv(?:\.gz)?")
 
 
@@ -118,9 +122,9 @@ def refusal(head: Head) -> str:
         header = names_in(head.text)
         return "" if _kind(header) else "no columns of Pupil Player's gaze or fixations"
     main = _main_files(head.path)
-    if not any(_kind(header_or_none(file)) for file in main):
-        return "no gaze_positions.csv or fixations.csv of Pupil Player"
-    return ""
+    if any(_kind(header_or_none(file)) for file in main) or _NATIVE & set(head.files):
+        return ""
+    return "no gaze_positions.csv or fixations.csv of Pupil Player"
 
 
 def _main_files(folder: Path) -> list[Path]:
@@ -142,17 +146,22 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or no sample and no fixation has a time.
+        A line is damaged, no sample and no fixation has a time, or nothing was exported.
     """
     main = _main_files(path) if path.is_dir() else [path]
     main = [file for file in main if _kind(header_of(file))]
+    if not main:
+        raise FormatError(
+            f"{path}: what Pupil Capture recorded, expected what Pupil Player exports of it; open "
+            "it in Pupil Player, export it (key e) and read its folder exports/000"
+        )
     surfaces = [f for f in main if _kind(header_of(f)) == "gaze_on_surface"]
     if path.is_dir() and surfaces:
-        return [_read_file(path, file) for file in surfaces]
-    return [_read_file(path, main[0])]
+        return [_read_file(path, file, options) for file in surfaces]
+    return [_read_file(path, main[0], options)]
 
 
-def _read_file(path: Path, file: Path) -> Recording:
+def _read_file(path: Path, file: Path, options: ReadOptions) -> Recording:
     kind = _kind(header_of(file))
     on_surface = kind.endswith("on_surface")
     match = _SURFACE_FILE.fullmatch(file.name)
@@ -172,6 +181,8 @@ def _read_file(path: Path, file: Path) -> Recording:
         gaze=_of_kind(family.find(gaze_role), "gaze"),
         fixations=_of_kind(family.find(fixation_role), "fixations"),
         blinks=general.find("blinks"),
+        annotations=general.find("annotations") if options.trial_from is not None else None,
+        trial_from=options.trial_from or "",
         software=_software(info),
     )
     return parts.recording()
@@ -211,6 +222,8 @@ class _Parts:
     gaze: Path | None
     fixations: Path | None
     blinks: Path | None
+    annotations: Path | None
+    trial_from: str
     software: str
 
     def recording(self) -> Recording:
@@ -286,7 +299,21 @@ class _Parts:
             }
         )
         rows, repeated = in_time_order(rows)
-        return samples_table(rows.assign(**self._who())), add_counts(counts, repeated)
+        rows = rows.assign(**self._who())
+        if self.annotations is not None:
+            rows = self._with_trials(rows, self.annotations)
+        return samples_table(rows), add_counts(counts, repeated)
+
+    def _with_trials(self, rows: pd.DataFrame, annotations: Path) -> pd.DataFrame:
+        """Part samples by the annotations that match the rule."""
+        told = _with_times(annotations, "time_s", {"label": ("label",)}, may_be_empty=True).frame
+        told = told[told["label"].notna()]
+        messages = zip((told["time_s"] * 1e6).round().astype("int64"), told["label"], strict=True)
+        marks = trial_marks(self.path, messages, self.trial_from)
+        trial, stimulus = trials_from(*marks, rows["tracker_time_us"].to_numpy(np.int64))
+        if self.surface is not None:
+            stimulus = stimulus.fillna(self.surface).where(trial > 0)
+        return rows.assign(trial=trial, stimulus=stimulus)
 
     def _events(self, listed: Table | None) -> tuple[pd.DataFrame, dict[str, int]]:
         columns = ["begin_us", "last_us", "duration_ms", "x_px", "y_px"]
@@ -398,4 +425,5 @@ READER = Reader(
     read=read,
     yields=("samples", "fixations", "blinks"),
     profile="pupil-core",
+    has_messages=True,
 )

@@ -21,14 +21,15 @@ recording and subject           recording id, named by sections.csv or info.json
 messages for ``trial_from``     events.csv: name
 ==============================  ==============================================================
 
-Positions are px of the scene camera, which moves with the head; they tell what was looked at
-only after mapping (see pupil_surface). Events end where the next sample begins. Without a rule
-for trials, all is trial 1; without gaze.csv it begins with the first event. Gaze while the glasses
-were not worn is missing (NaN), and counted. Dropped and counted: rows without a time, samples that
-repeat one (of sections that overlap). Left out: azimuth and elevation, eyelids, the eyes' places
-in the camera's space.
+Positions are px of the scene camera, which moves with the head; they tell what was looked at only
+after mapping (see pupil_surface, which reads a folder that holds mapped gaze too). Events end where
+the next sample begins. Without a rule for trials, all is trial 1; without gaze.csv it begins with
+the first event. Gaze while the glasses were not worn is missing (NaN), and counted. Dropped and
+counted: rows without a time, samples that repeat one (of sections that overlap). Left out: azimuth
+and elevation, eyelids, the eyes' places in the camera's space.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gazetools.errors import FormatError
 from gazetools.readers.building import (
     EYES,
     about,
@@ -78,6 +80,7 @@ _COLUMNS = {
 _GAZE = {"x_px": ("gazexpx",), "y_px": ("gazeypx",)}
 _FIXATION = {"x_px": ("fixationxpx",), "y_px": ("fixationypx",)}
 _PUPILS = {f"{eye}_pupil_mm": (f"pupildiameter{eye}mm",) for eye in EYES}
+_NATIVE = re.compile(r"gaze.*\.raw")
 _SCENE_PX = {"Neon": (1600, 1200), "Pupil Invisible": (1088, 1080)}
 
 
@@ -94,8 +97,14 @@ def refusal(head: Head) -> str:
         return "" if _kind(header) else "no columns 'timestamp [ns]' and 'gaze x [px]'"
     main = cloud_files(head.path)
     if not main:
-        return "no gaze.csv or fixations.csv in it"
-    return "" if _kind(header_or_none(main[0])) else f"no 'gaze x [px]' in {main[0].name}"
+        return "" if _is_native(head) else "no gaze.csv or fixations.csv in it"
+    other = next((file for file in main if not _kind(header_or_none(file))), None)
+    return "" if other is None else f"no 'gaze x [px]' in {other.name}"
+
+
+def _is_native(head: Head) -> bool:
+    """Tell what the glasses record, unless Pupil Player has made it its own."""
+    return "info.player.json" not in head.files and any(map(_NATIVE.fullmatch, head.files))
 
 
 def read(path: Path, options: ReadOptions) -> list[Recording]:
@@ -104,9 +113,14 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or no row has a time.
+        A line is damaged, no row has a time, or nothing was exported.
     """
     main = cloud_files(path) if path.is_dir() else [path]
+    if not main:
+        raise FormatError(
+            f"{path}: what Neon or Pupil Invisible recorded, expected its time series; download "
+            "them from Pupil Cloud, or export them with Neon Player"
+        )
     files = [file for file in main if _kind(header_of(file))]
     return [recording for file in files for recording in _read_file(path, file, options)]
 

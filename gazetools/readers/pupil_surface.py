@@ -27,7 +27,8 @@ The stimulus is what gaze is mapped onto: positions are shares of the surface (o
 `normalised`), or px of the reference image, taken for the screen. Gaze and fixations that were
 not detected on it are off the stimulus (of fixations Neon Player tells the share that was; half
 is enough): such gaze is missing (NaN), such fixations are left out; both are counted. Events end
-where the next sample begins. Dropped and counted: rows without a time, samples that repeat one.
+where the next sample begins. Time series of gaze that was not mapped, in folders beside, are left
+out. Dropped and counted: rows without a time, samples that repeat one.
 """
 
 import re
@@ -102,7 +103,8 @@ def refusal(head: Head) -> str:
     main = _main_files(head.path)
     if not main:
         return "no gaze.csv or fixations.csv in it"
-    return "" if _kind(header_or_none(main[0]))[0] else f"no mapped gaze in {main[0].name}"
+    is_mapped = any(_kind(header_or_none(file))[0] for file in main)
+    return "" if is_mapped else f"no mapped gaze in {main[0].name}"
 
 
 def _main_files(folder: Path) -> list[Path]:

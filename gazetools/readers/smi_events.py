@@ -13,8 +13,9 @@ Sections name the columns of each kind of row; times are us. Commas or tabs, wit
     Saccade L,1,2,167531619504,167531627759,8255,945.94,769.94,948.59,765.62,0.11,17.57,...
     Blink L,1,1,167533563021,167533654782,91761
 
-BeGaze's event statistics are one table; times are ms from the start of a trial; where Category is
-missing, rows are fixations::
+BeGaze's event and AOI statistics are one table; times are ms from the start of a trial. Where
+Category is missing, rows are fixations; where the end is, the duration tells it. What is in several
+areas of interest stands in as many rows and is taken once::
 
     Trial|Stimulus|Participant|Category|Eye L/R|Index|Event Start Trial Time [ms]|Event End ...
 
@@ -36,7 +37,8 @@ next begins.
 A user event that names a picture, video or page begins a trial (or one that the rule for trials
 matches); other user events are counted. Without any, a trial is one of column Trial, whose
 stimulus is that of the head, and begins with its first event. Dropped and counted: fixations
-without a position (0, 0 is a lost eye) or without a duration, and other rows.
+without a position (0, 0 is a lost eye) or without a duration, repeated and other rows. Refused:
+exports of sections behind one another in a file, and times that a spreadsheet has rounded.
 """
 
 import re
@@ -64,6 +66,8 @@ _ROW = re.compile(r"^(Fixation|Saccade|Blink)(?: ([LRB]))?$")
 _USER_EVENT = re.compile(r"^User ?Event$")
 _EYES = {"L": "left", "R": "right"}
 _LARGEST = 2.0**53
+_FILLERS = ' \t,;"'
+"""What a spreadsheet program puts behind a fact."""
 _NULLS = ("", "-", ".", "NA", "NaN", "nan")
 _WANTED = {
     "trial": ("trial",),
@@ -89,6 +93,7 @@ _STATISTICS_TEXTS = {
 _STATISTICS_NUMBERS = {
     "start": ("eventstarttrialtimems",),
     "end": ("eventendtrialtimems",),
+    "duration": ("eventdurationms",),
     "x_px": ("fixationpositionxpx", "visualintakepositionxpx"),
     "y_px": ("fixationpositionypx", "visualintakepositionypx"),
     "start_x_px": ("saccadestartpositionxpx",),
@@ -98,6 +103,8 @@ _STATISTICS_NUMBERS = {
     "amplitude_deg": ("saccadeamplitude",),
     "peak_velocity_deg_s": ("saccadevelocitypeaks", "saccadepeakvelocitys"),
 }
+_SAME_EVENT = ["subject", "stimulus", "trial", "kind", "eye", "start", "end", "x_px", "y_px"]
+"""Of what is in several areas of interest, BeGaze lists each."""
 _CATEGORIES = {
     "fixation": "Fixation",
     "visual intake": "Fixation",
@@ -114,7 +121,7 @@ def _statistics(head: str) -> tuple[str, list[str]] | None:
             **match_columns(names, _STATISTICS_TEXTS),
             **match_columns(names, _STATISTICS_NUMBERS),
         }
-        if {"start", "end", "x_px", "y_px"} <= set(found):
+        if {"start", "x_px", "y_px"} <= set(found) and {"end", "duration"} & set(found):
             return separator, names
     return None
 
@@ -125,7 +132,10 @@ def refusal(head: Head) -> str:
         return ""
     if _statistics(head.text):
         return ""
-    return "no line 'Table Header for Fixations:'"
+    return (
+        "no line 'Table Header for Fixations:', nor columns 'Event Start Trial Time [ms]', "
+        "'Event End Trial Time [ms]' and 'Fixation Position X [px]'"
+    )
 
 
 def read(path: Path, options: ReadOptions) -> list[Recording]:
@@ -134,7 +144,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or there is no event at all.
+        A line is damaged, there is no event at all, or another export follows in the file.
     """
     if _statistics(read_head(path)):
         return _read_statistics(path)
@@ -174,18 +184,23 @@ class _Sections:
             if header:
                 section = header[1].strip()
             elif section and line.replace("##", "").strip().startswith("Event Type"):
-                self._take_columns(section, line)
+                self._take_columns(section, number, line)
             elif not self._take_row(number, line):
                 fact = _FACT.match(line)
                 if fact is None and not line.strip(" \t#").startswith("[") and self._rows:
                     self.skipped["other rows"] += 1
                 elif fact:
-                    self.facts[fact[1].strip()] = fact[2].strip()
+                    self.facts[fact[1].strip()] = fact[2].strip(_FILLERS)
 
-    def _take_columns(self, section: str, line: str) -> None:
+    def _take_columns(self, section: str, number: int, line: str) -> None:
         names = _cells(line.replace("##", "").strip())
         found = match_columns(names, _WANTED)
         kind = section.rstrip("s").strip().replace(" ", "")
+        if self._rows and kind in self._columns:
+            raise FormatError(
+                f"{self._path}:{number}: another export begins here, expected one in a file; cut "
+                "the file above its head, or export each subject to a file of its own"
+            )
         self._columns[kind] = {name: names.index(column) for name, column in found.items()}
 
     def _take_row(self, number: int, line: str) -> bool:
@@ -225,6 +240,8 @@ class _Sections:
         text = cells[at].strip()
         if text in _NULLS:
             return np.nan
+        if "E+" in text.upper():
+            self._damaged(number, f"{name!r} is {text[:40]}, as a spreadsheet has rounded it")
         try:
             value = float(text.replace(",", "."))
         except ValueError:
@@ -292,21 +309,23 @@ def _read_statistics(path: Path) -> list[Recording]:
     kind = rows["category"].str.strip().str.lower().map(_CATEGORIES)
     if "category" not in table.columns:
         kind = kind.mask(rows["x_px"].notna() & rows["y_px"].notna(), "Fixation")
-    fine = kind.notna() & rows["start"].notna() & rows["end"].notna()
+    duration_ms = (rows["end"] - rows["start"]).fillna(rows["duration"])
+    fine = kind.notna() & rows["start"].notna() & duration_ms.notna()
     if not fine.any():
         raise FormatError(
             f"{path}: no fixation, saccade or blink with a time among {len(rows)} rows; tick them "
             "in the export"
         )
-    skipped = {"other rows": int((~fine).sum())}
+    repeated = fine & rows.assign(kind=kind).duplicated(_SAME_EVENT)
+    skipped = {"other rows": int((~fine).sum()), "repeated rows": int(repeated.sum())}
     rows = rows.assign(
         kind=kind,
         eye=rows["eye"].str.strip().str.lower().where(rows["eye"].notna(), "both"),
         subject=rows["subject"].fillna("unnamed"),
         begin_us=(rows["start"] * 1000).round(),
         onset_ms=rows["start"],
-        duration_ms=rows["end"] - rows["start"],
-    )[fine]
+        duration_ms=duration_ms,
+    )[fine & ~repeated]
     facts = about(table, names, software="BeGaze", time_unit="ms")
     recordings = []
     for subject, group in rows.groupby("subject", sort=False):

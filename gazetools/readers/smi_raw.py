@@ -36,12 +36,14 @@ A lost eye is 0 in all fields; that is missing (NaN), and does not halve the mea
 over 20 are no mm, and kept as ``left_pupil``. A message that names a picture, video or page begins
 a trial (or one that the rule for trials matches); other messages (``UE-mouseclick`` ...) are
 counted. Without stimuli a trial is a run of one Trial.
-Vendor fixations are the runs of samples so labelled, from midway to the sample before; they are
-at the mean of the labelled eye's gaze. The screen's size in px is the Calibration Area; in mm,
-and the distance, as the header says.
+Vendor fixations are the runs of samples so labelled, from midway to the sample before, cut where
+recording paused between two trials; they are at the mean of the labelled eye's gaze. The screen's
+size in px is the Calibration Area; in mm, and the distance, as the header says.
 
 Left out: EPOS and GVEC, which are in the camera's space (and rounded to half a degree), CR, Raw.
-Dropped and counted: rows that are no samples, samples without a time, and that repeat one.
+Dropped and counted: rows that are no samples (among them messages that a spreadsheet has filled
+up with empty cells), samples without a time, and that repeat one. Refused: recordings of one
+participant, or trials, whose clocks start anew.
 """
 
 import re
@@ -66,6 +68,7 @@ from gazetools.readers.building import (
 )
 from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
 from gazetools.readers.opening import read_head, stem_of
+from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import SHOWN_FILE, trial_marks, trials_from
 from gazetools.readers.vendor_events import fixations_of_labels
@@ -77,6 +80,8 @@ _NULLS = ("", "NA", "NaN", "nan", ".", "-")
 _MILLISECONDS_BELOW = 100
 _LARGEST_US = 2.0**53
 _WIDEST_PUPIL_MM = 20.0
+_LONGEST_STEPS = 3
+"""Intervals between samples; after a longer one, another trial begins anew."""
 _TEXTS: dict[str, tuple[str, ...]] = {
     "type": ("type",),
     "trial": ("trial",),
@@ -164,7 +169,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or no sample has a time.
+        A line is damaged, no sample has a time, or a participant's are several recordings.
     """
     export = _look(read_head(path))
     if export is None:
@@ -222,7 +227,7 @@ def _samples_only(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     event = next((name for name in _INDEX if name in rows), None)
     if "type" not in rows and event is not None:
         kind = kind.mask(rows[event].str.lower().isin(_NO_SAMPLES), rows[event])
-    others = kind[(kind != "SMP") & (kind != "MSG")].fillna("other").str.lower()
+    others = kind[kind != "SMP"].fillna("other").str.lower()
     skipped = {f"{name} rows": int(count) for name, count in others.value_counts().items()}
     return rows[kind == "SMP"].reset_index(drop=True), skipped
 
@@ -251,6 +256,7 @@ class _Recording:
     options: ReadOptions
 
     def make(self, subject: str, rows: pd.DataFrame, skipped: Mapping[str, int]) -> Recording:
+        expect_one_clock(self.path, subject, rows["tracker_time_us"].to_numpy(np.float64))
         rows, repeated = in_time_order(rows)
         rows = rows.assign(**_eyes(rows), recording=stem_of(self.path), subject=subject)
         rows, others = self._with_trials(rows)
@@ -369,8 +375,20 @@ def _labels(rows: pd.DataFrame) -> dict[str, pd.Series]:
     event = rows[column].str.strip().str.lower().map(_EVENTS)
     unseen = pd.Series(np.where(rows["x_px"].isna(), "missing", "unclassified"), rows.index)
     event = event.fillna(unseen)
-    number = run_numbers(event, rows.get("label_index"))
+    number = run_numbers(event, _stretches(rows))
     return {"vendor_event": event, "vendor_event_index": number}
+
+
+def _stretches(rows: pd.DataFrame) -> pd.Series:
+    """Count what one event may be in: samples of one number of the vendor's, and of one trial.
+
+    Where a message began the trial, the samples go on, and the event with them.
+    """
+    step_us = rows["tracker_time_us"].diff()
+    is_new = (rows["trial"].diff() != 0) & (step_us > _LONGEST_STEPS * step_us.median())
+    if "label_index" in rows:
+        is_new |= rows["label_index"].diff().fillna(0) != 0
+    return is_new.cumsum()
 
 
 def _fixations(rows: pd.DataFrame, samples: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -26,7 +26,9 @@ SAMPLES column                              export column
 ``left_pupil_mm``                           left_pupil_diameter, LPupilDm; -1 is missing
 ``left_valid``                              left_gaze_point_validity (Titta: ..._valid) = 1;
                                             LValidity = 0 or 1
-``stimulus``                                stimulus, if the program wrote such a column
+``stimulus``, ``trial``                     stimulus or image, trial or trial_number, if the
+                                            program wrote such columns; each run is a trial
+``subject``                                 participant, participant_id, subject
 ==========================================  ==================================================
 
 The user coordinate system has its origin at the tracker, y points up and z to the viewer, in
@@ -38,8 +40,8 @@ are left out, and our own detector needs ``--screen``.
 
 Positions in px need ``--screen`` in any case. An eye that was lost is -1 or NaN, and not valid.
 Without a column of validity, gaze at exactly (-1, -1) or (0, 0) is missing. Dropped and counted:
-rows without a time, and rows that repeat one. The recording is named after the file, the subject
-is "unnamed"; a new recording (``name-2``) begins where the clock jumps back.
+rows without a time, and rows that repeat one. The recording is named after the file, a subject
+that no column names is "unnamed"; a new recording (``name-2``) begins where the clock jumps back.
 """
 
 from dataclasses import dataclass
@@ -72,9 +74,10 @@ from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import Names, seen_only, to_samples
 
 _TEXTS: dict[str, tuple[str, ...]] = {
-    "subject": ("participantname", "participant", "subject"),
+    "subject": ("participantname", "participant", "participantid", "subject", "subjectid"),
     "recording": ("recordingname", "recording"),
-    "stimulus": ("stimulus", "stimulusname", "medianame"),
+    "stimulus": ("stimulus", "stimulusname", "medianame", "image", "imagename"),
+    "trial": ("trial", "trialnumber", "trialnum", "trialindex", "trialid"),
 }
 _NUMBERS: dict[str, tuple[str, ...]] = {
     "device_us": ("devicetimestamp", "time"),
@@ -149,7 +152,8 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         group = _seen(group, table)
         display = _display(group)
         spoken = "" if display is None else display.spoken()
-        samples, _ = to_samples(_in_mm(group, display))
+        samples, _ = to_samples(_in_mm(group, display).assign(stimulus=_trials(group)))
+        samples["stimulus"] = group["stimulus"]
         recordings.append(
             Recording(
                 name=str(name),
@@ -218,6 +222,13 @@ def _timed(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         if rows[name].notna().any():
             return rows.assign(tracker_us=rows[name], recording_us=np.nan), "us"
     return rows.assign(tracker_us=rows["relative_ms"] * 1000, recording_us=np.nan), "ms"
+
+
+def _trials(rows: pd.DataFrame) -> pd.Series:
+    """Tell trials apart: by what the program called them, and by stimuli."""
+    told = rows["trial"].notna()
+    called = rows["trial"] + "\0" + rows["stimulus"].fillna("")
+    return rows["stimulus"].mask(told, called)
 
 
 # ---------------------------------------------------------------- eyes

@@ -158,24 +158,27 @@ class _Runs:
 
     @property
     def last(self) -> Integers:
-        return self.rows[np.append(self.begins[1:], len(self.rows)) - 1]
+        last: Integers = self.rows[np.append(self.begins[1:], len(self.rows)) - 1]
+        return last
 
     def first_known(self, values: Floats) -> Floats:
         """First value (m,) of each that is no NaN; NaN if it has none."""
         values = values[self.rows]
         at = np.where(np.isnan(values), len(values), np.arange(len(values)))
-        return np.append(values, np.nan)[np.minimum.reduceat(at, self.begins)]
+        found: Floats = np.append(values, np.nan)[np.minimum.reduceat(at, self.begins)]
+        return found
 
     def medians(self, values: Floats) -> Floats:
         """Median (m,) of the values of each that are no NaN; NaN if it has none."""
         lowest, highest = (f.reduceat(values[self.rows], self.begins) for f in (np.fmin, np.fmax))
-        if (lowest < highest).any():
-            return self._grouped(values).median().to_numpy()
-        return lowest  # a vendor most often repeats one value
+        if (lowest < highest).any():  # a vendor most often repeats one value
+            lowest = self._grouped(values).median().to_numpy()
+        return lowest
 
     def means(self, values: Floats) -> Floats:
         """Mean (m,) of the values of each that are no NaN; NaN if it has none."""
-        return self._grouped(values).mean().to_numpy()
+        found: Floats = self._grouped(values).mean().to_numpy()
+        return found
 
     def _grouped(self, values: Floats) -> Any:
         run = np.repeat(np.arange(len(self.begins)), np.diff(self.begins, append=len(self.rows)))
