@@ -81,10 +81,12 @@ def check(
       gazetools check recording.asc --screen 1920x1080:527x296:650 --trials
       gazetools check fixations.parquet --masks masks --json
     """
+    from gazetools.files import check_unread
     from gazetools.quality import CheckSpec, check_quality_output, write_quality
     from gazetools.quality import check as measure
 
     if out is not None:
+        check_unread(out, [targets, limits_file, options["stimuli"]])
         check_quality_output(exports, out, overwrite=overwrite)
     limits = _limits(limits_file, {name: options.pop(name) for name in _LIMIT_OPTIONS})
     spec = CheckSpec(ingest_spec(**options), masks, targets)

@@ -105,7 +105,9 @@ def describe(
     """
     from gazetools.describing.asking import Endpoint, Model
     from gazetools.describing.session import GazeTemplate, choose, estimate, missing
+    from gazetools.files import check_unread
 
+    check_unread(out, [fixations, only])
     if template:
         if base_url or model or fixations is None:
             raise click.UsageError("--template needs --fixations, no --base-url and no --model")

@@ -222,7 +222,7 @@ def _describe(progress: Any) -> str:
 def _selection(selected_on: str) -> str:
     if selected_on == "none":
         return "nothing: no validation split, so best is last"
-    return f"{selected_on} of the validation split"
+    return f"{selected_on.replace('pseudo', 'pseudo-masks')} of the validation split"
 
 
 def _dice(score: float | None, iteration: int) -> str:
@@ -300,6 +300,8 @@ def _show_scores(run: Path, report: "Report") -> None:
     if report.heatmap_dice is not None:
         rows.append(("heatmap", f"{report.heatmap_dice:<17.4f}gaze at test, no network"))
     rows.append(("selected on", _selection(report.selected_on)))
+    if report.without_mask:
+        rows.append(("without mask", f"{report.without_mask:,} of the split, not measured"))
     if excluded := {c.checkpoint: c.hd95_excluded for c in report.checkpoints if c.hd95_excluded}:
         counts = ", ".join(f"{name} {count:,}" for name, count in excluded.items())
         rows.append(("no HD95", f"images where prediction and mask are empty: {counts}"))

@@ -48,8 +48,10 @@ def report(
       gazetools report fixations.parquet samples.parquet saccades.parquet quality.parquet maps.h5
       gazetools report maps.h5 runs/gradtrack --first worst -o failures.html
     """
+    from gazetools.files import check_unread
     from gazetools.reporting import ReportSpec, read_names, write_report
 
+    check_unread(out, [only])
     spec = ReportSpec(
         title=title,
         images=images,

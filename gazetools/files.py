@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -73,6 +73,12 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
         raise OutputError(f"{path}: already exists; remove it or pass --overwrite")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: folder {path.parent} does not exist; create it first")
+
+
+def check_unread(out: Path, read: Iterable[Path | None]) -> None:
+    """Refuse an output that is one of the files that are read."""
+    if out.resolve() in {path.resolve() for path in read if path is not None}:
+        raise OutputError(f"{out}: is a file that is read; name another output")
 
 
 @contextmanager
@@ -200,8 +206,11 @@ def locked(path: Path) -> Iterator[None]:
     Raises
     ------
     OutputError
-        Somebody else is in such a block, or the folder cannot be written to.
+        Somebody else is in such a block, `path` is no name of a file, or the folder cannot be
+        written to.
     """
+    if not path.name:
+        raise OutputError(f"{path}: is a folder; name a file in it")
     beside = path.with_name(f".{path.name}.lock")
     own = (os.getpid(), beside.resolve())
     with _ours_guard:

@@ -468,7 +468,9 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
         _check_note(note, schema)
         arrow = file.read()
         arrow.validate(full=True)  # pandas would find text that is none only when it is used
-        return schema.conform(arrow.to_pandas()), note
+        table = arrow.to_pandas()
+        index = [name for name in table.index.names if name in arrow.column_names]
+        return schema.conform(table.reset_index(index) if index else table), note
 
 
 def describe_table(path: Path) -> tuple[str | None, list[str]]:
@@ -506,6 +508,8 @@ def schema_of(path: Path, among: Sequence[Schema] = TABLES) -> Schema:
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
     """Open a Parquet file; whatever is wrong with it in the block becomes a SchemaError."""
+    if path.is_dir():
+        raise SchemaError(f"{path}: is a folder; name a table in it, such as fixations.parquet")
     if not path.is_file():
         raise SchemaError(f"{path}: no such file; `gazetools ingest` writes it")
     try:
@@ -514,7 +518,10 @@ def _opened(path: Path) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
     except SchemaError as error:
         raise SchemaError(f"{path}: {error}") from error
     except _ODD as error:
-        raise SchemaError(f"{path}: not a readable Parquet file ({error})") from error
+        raise SchemaError(
+            f"{path}: not a readable Parquet file ({error}); expected a table as `gazetools "
+            "ingest` writes it"
+        ) from error
 
 
 def _check_note(note: dict[str, Any], schema: Schema) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from gazetools.cache import SPLITS, Item, Text, TextAbout, open_cache, put_text
 from gazetools.describing.record import Description, read_descriptions
 from gazetools.errors import CacheError, FormatError
-from gazetools.files import check_output, file_sha256
+from gazetools.files import check_output, check_unread, file_sha256
 
 Values = TypeVar("Values", npt.NDArray[np.float16], npt.NDArray[np.bool_])
 
@@ -114,8 +114,10 @@ def encode_text(
     CacheError
         The cache cannot be read, or is a folder.
     OutputError
-        `out` is another file and exists, and `overwrite` is false; or it cannot be written.
+        `out` is another file and exists, and `overwrite` is false; is `descriptions`; or it cannot
+        be written.
     """
+    check_unread(out, [descriptions])
     digest = file_sha256(descriptions)
     records = read_descriptions(descriptions)
     if file_sha256(descriptions) != digest:

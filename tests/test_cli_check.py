@@ -150,6 +150,14 @@ def test_names_cannot_steer_a_terminal(tmp_path):
         (["export.tsv", "--profile", "mine"], "profile 'mine' is unknown"),
         (["export.tsv", "--max-loss", "nan"], "max_loss_pct is nan"),
         (["export.tsv", "-o", "export.tsv", "--overwrite"], "is a file that is read"),
+        (
+            ["export.tsv", "--limits", "export.tsv", "-o", "./export.tsv", "--overwrite"],
+            "is a file that is read",
+        ),
+        (
+            ["export.tsv", "--targets", "targets.csv", "-o", "targets.csv", "--overwrite"],
+            "targets.csv: is a file that is read",
+        ),
     ],
 )
 def test_errors_are_one_line(arguments, what, lab, monkeypatch):

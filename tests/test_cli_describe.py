@@ -164,6 +164,22 @@ def test_help_tells_examples():
     assert all(option.help or option.show_default for option in describe.params)
 
 
+@pytest.mark.parametrize("option", ["--fixations", "--only"])
+def test_what_is_read_is_not_overwritten(lab, option):
+    (lab / "theirs").write_text("a\n")
+    done = run(
+        "--base-url", "http://localhost:1/v1", option, "theirs", "-o", "theirs", "--overwrite"
+    )
+    assert done.exit_code == 1
+    assert done.stderr == "error: theirs: is a file that is read; name another output\n"
+
+
+def test_a_folder_is_no_file_of_descriptions(lab):
+    done = run("--base-url", "http://localhost:1/v1", "--model", "m", "-o", "images", "--overwrite")
+    assert done.exit_code == 1
+    assert done.stderr == "error: images: is a folder; name a file in it\n"
+
+
 def test_the_template_opens_no_socket(twelve, monkeypatch):
     pytest.importorskip("gazetools.describing.template")
     monkeypatch.setattr(socket, "socket", None)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,7 @@ from gazetools.errors import ConfigError
 from gazetools.images import encode_png
 from gradtrack_model import runs
 from gradtrack_model.config import PRESETS, TrainConfig, from_toml
+from gradtrack_model.evaluate import evaluate
 from gradtrack_model.methods import METHODS
 from gradtrack_model.tracking import TRACKERS
 from gradtrack_model.train import RunSummary, Trainer
@@ -448,6 +450,15 @@ def test_the_split_of_another_cache_must_be_new_to_the_run(lab, trained):
     make_cache(lab / "again.h5", ("train", "test", "test"))  # the same images, another split
     leak = r"again.h5: 2 items of split 'test' were trained or selected on \(first: 'item1'\)"
     assert_refused(run("evaluate", trained, "--cache", "again.h5", "--overwrite"), leak)
+
+
+def test_test_images_without_mask_and_selection_on_pseudo_masks_are_told(lab, trained, monkeypatch):
+    report = evaluate(trained, overwrite=True)
+    told = replace(report, without_mask=2, selected_on="pseudo")
+    monkeypatch.setattr("gradtrack_model.evaluate.evaluate", lambda *args, **options: told)
+    shown = run("evaluate", trained).stdout
+    assert re.search(r"^  without mask +2 of the split, not measured$", shown, re.MULTILINE)
+    assert re.search(r"^  selected on +pseudo-masks of the validation split$", shown, re.MULTILINE)
 
 
 def test_what_cannot_be_evaluated(lab, trained):

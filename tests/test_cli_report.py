@@ -79,6 +79,15 @@ def test_a_table_without_our_footer_is_told_by_its_columns(table, tmp_path):
     assert "none.parquet: its columns are those of none of our tables" in done.stderr
 
 
+def test_the_list_of_stimuli_is_not_overwritten(table, tmp_path):
+    only = tmp_path / "only.txt"
+    only.write_text("a\n")
+    done = run(table, "--only", "only.txt", "-o", only, "--overwrite")
+    assert done.exit_code == 1
+    assert "only.txt: is a file that is read" in done.stderr
+    assert only.read_text() == "a\n"
+
+
 def test_nothing_is_left_when_it_is_interrupted(table, tmp_path, monkeypatch):
     def stop(*arguments):
         raise KeyboardInterrupt

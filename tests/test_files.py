@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -293,6 +294,12 @@ def test_a_lock_keeps_other_threads_out_and_is_given_back(tmp_path):
     try_it()
     assert said[1:] == ["got in"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".", "", "/"])
+def test_a_lock_on_what_is_no_name_of_a_file(name):
+    with pytest.raises(OutputError, match="is a folder; name a file in it"), locked(Path(name)):
+        raise AssertionError("in")
 
 
 def test_a_lock_where_nothing_can_be_written(tmp_path):

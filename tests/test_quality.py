@@ -630,6 +630,13 @@ def test_the_table_is_written_with_what_it_was_made_from(lab, tmp_path):
         write_quality(quality, [source], source, overwrite=True)
 
 
+def test_a_table_without_rows_is_refused(tmp_path):
+    empty = tmp_path / "fixations.parquet"
+    write_table(FIXATIONS.empty(), empty, FIXATIONS, provenance={})
+    with pytest.raises(FormatError, match=r"fixations\.parquet: holds no recording"):
+        check([empty])
+
+
 def test_json_has_no_nan(lab):
     told = check([lab / "fixations.parquet"]).as_dict()
     text = json.dumps(told, allow_nan=False)

@@ -241,6 +241,24 @@ def test_what_matches_nothing_is_listed(lab, small_cohort):
     json.dumps(summary.as_dict())
 
 
+def test_lists_that_name_no_image_are_refused(lab):
+    (lab / "train.txt").write_text("images/synthetic_0001.jpg\nSynthetic_0002\n")
+    spec = RenderSpec(size_px=16, split=SplitSpec((lab / "train.txt",)))
+    says = r"train\.txt: no name of the given lists .*images: listed Synthetic_0002, images/synth"
+    with pytest.raises(FormatError, match=says):
+        render_lab(lab, spec=spec)
+    assert not (lab / "maps.h5").exists()
+
+
+def test_why_fixations_are_dropped_is_told(lab, small_cohort):
+    table = small_cohort.fixations.copy()
+    table.loc[table.index[:3], "stimulus"] = None
+    table.loc[table.index[3:5], "x_im"] = np.nan
+    save(table, lab)
+    dropped = render_lab(lab).fixations_dropped
+    assert (dropped["without a stimulus"], dropped["without a position"]) == (3, 2)
+
+
 def test_a_fixation_that_lacks_a_coordinate_is_not_on_an_image(lab, small_cohort):
     table = small_cohort.fixations.copy()
     rows = table.index[table["stimulus"] == "synthetic_0001.jpg"]
@@ -434,7 +452,23 @@ BAD_INPUT = {
     ),
     "no positions": (
         lambda d: change_table(d, x_im=np.nan, x_px=1.0, y_px=1.0),
-        "no stimulus with fixations has an image in images: stimuli none",
+        r"none of \d+ fixations lies on an image \(\d+ without a position\); ingest again",
+    ),
+    "no stimuli": (
+        lambda d: change_table(d, stimulus=None),
+        r"none of \d+ fixations lies on an image \(\d+ without a stimulus\)",
+    ),
+    "all off the image": (
+        lambda d: change_table(d, x_im=9999.0),
+        r"none of \d+ fixations lies on an image \(\d+ off the image\)",
+    ),
+    "shares that are said to be px": (
+        lambda d: change_table(d, x_im=0.3, y_im=1.0),
+        "all .* positions in px .* from 0 to 1, as shares .*; of shares set image_width and",
+    ),
+    "shares without a size": (
+        lambda d: change_table(d, x_im=0.3, y_im=0.7, image_width=None, image_height=None),
+        r"all \d+ positions in px .* from 0 to 1, as shares",
     ),
     "fixations missing": (
         lambda d: (d / "fixations.parquet").unlink(),
@@ -515,6 +549,9 @@ def test_bad_input_is_one_line_and_changes_nothing(lab, name):
         (["--split", "held_out.txt"], "held_out.txt: split files are named"),
         (["--split", "train.txt"], "train.txt: no such split file"),
         (["-o", "no/such/maps.h5"], "no/such/maps.h5: folder no/such does not exist; create"),
+        (["--masks", "images"], "images: named for images and for masks; expected a folder for"),
+        (["--probabilities", "masks"], "masks: named for masks and for probabilities"),
+        (["-o", "."], "\\.: is a folder; name a file in it"),
         (["-o", "images", "--overwrite"], "images: is"),
         (["-o", "fixations.parquet", "--overwrite"], "caches end in .h5, .hdf5, or in nothing"),
         (["-o", "images/maps.h5"], "images/maps.h5: is, or lies among, what is rendered"),
@@ -650,7 +687,7 @@ def test_interrupt_from_the_progress_callback(lab):
 
 def test_nothing_to_render_is_a_geometry_error(lab, small_cohort):
     save(small_cohort.fixations.iloc[:0], lab)
-    with pytest.raises(GeometryError, match="stimuli none"):
+    with pytest.raises(GeometryError, match=r"none of 0 fixations .*\(there are none\)"):
         render_lab(lab)
     assert not Path("maps.h5").exists()
 

@@ -203,6 +203,13 @@ def test_a_foreign_parquet_file_is_welcome(tmp_path):
     assert len(table) == 2
 
 
+def test_columns_that_were_made_an_index_stay_columns(tmp_path):
+    path = tmp_path / "theirs.parquet"
+    fixations().set_index(["stimulus", "x_px"]).to_parquet(path)
+    table, _ = read_table(path, FIXATIONS)
+    pd.testing.assert_frame_equal(table, FIXATIONS.conform(fixations()))
+
+
 def test_a_folder_named_like_a_partition_adds_no_column(tmp_path):
     (tmp_path / "seed=1").mkdir()
     path = tmp_path / "seed=1" / "fixations.parquet"
@@ -219,8 +226,9 @@ def with_note(path, **note):
     ("make", "says"),
     [
         (lambda path: None, "no such file; `gazetools ingest` writes it"),
-        (lambda path: path.mkdir(), "no such file"),
+        (lambda path: path.mkdir(), "is a folder; name a table in it"),
         (lambda path: path.write_bytes(b"PAR1 not really PAR1"), "not a readable Parquet file"),
+        (lambda path: path.write_text("trial\n1\n"), "expected a table as `gazetools ingest`"),
         (
             lambda path: with_note(path, table="samples"),
             "holds a samples table, expected fixations",

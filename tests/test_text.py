@@ -186,6 +186,14 @@ def test_outputs_are_not_overwritten_unasked(cache, say, tmp_path):
     assert tokens_of(out)[item(0)]
 
 
+def test_the_descriptions_are_not_overwritten(cache, say):
+    path = say(*all_of(0, 4))
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="is a file that is read"):
+        encode_text(path, cache, path, Words(), overwrite=True)
+    assert path.read_bytes() == before
+
+
 def test_a_failing_encoder_changes_nothing(cache, say):
     class Failing(Words):
         def encode(self, texts, *, max_tokens):

@@ -51,6 +51,8 @@ class Journal:
         *,
         overwrite: bool = False,
     ) -> None:
+        if path.is_dir():
+            raise OutputError(f"{path}: is a folder; name a file in it")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: folder {path.parent} does not exist; create it first")
         self.path = path

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from gazetools.errors import FormatError, GeometryError, OutputError
-from gazetools.files import check_output, file_sha256
+from gazetools.errors import FormatError, GeometryError
+from gazetools.files import check_output, check_unread, file_sha256
 from gazetools.identity import Finding, clock_findings, ensure_key, name_findings, table_findings
 from gazetools.images import list_images
 from gazetools.ingestion import IngestSpec
@@ -161,6 +161,8 @@ def check(
     provenance = {"sources": names, **_provenance(paths, spec, limits)}
     if how.deidentify_key is not None:
         found = [replace(one, example="") for one in found]
+    if not rows:
+        raise FormatError(f"{paths[0]}: holds no recording; name an export, or a table with rows")
     table = QUALITY.conform(pd.DataFrame(rows))
     return Quality(table, _by_order(in_mask), provenance, tuple(dict.fromkeys(found)))
 
@@ -237,6 +239,5 @@ def check_quality_output(sources: Sequence[Path], out: Path, *, overwrite: bool 
     OutputError
         The output exists and `overwrite` is false, or is what is read.
     """
-    if out.resolve() in {path.resolve() for path in sources}:
-        raise OutputError(f"{out}: is a file that is read; name another output")
+    check_unread(out, sources)
     check_output(out, overwrite=overwrite)

@@ -96,10 +96,11 @@ def match(
     Raises
     ------
     FormatError
-        A folder is missing, a mask belongs to no image, or an image that was looked at has no
-        probabilities where others have.
+        A folder is missing, a mask belongs to no image, the lists name none of the images, or
+        an image that was looked at has no probabilities where others have.
     GeometryError
-        No stimulus has both an image and a fixation on it.
+        No stimulus has both an image and a fixation on it, or all positions are shares of the
+        image's sides and not said to be.
     """
     image_of = list_images(images)
     mask_of = list_images(masks) if masks is not None else {}
@@ -107,6 +108,7 @@ def match(
     if orphan is not None:
         raise FormatError(f"{orphan}: no image of that name in {images}; remove or rename it")
     placed = _placed(table, summary)
+    _check_unit(table[placed])
     looked_at = _gaze_by_image(table[placed])
     nowhere = set(table.loc[~placed, "stimulus"].dropna()) - set(table.loc[placed, "stimulus"])
     listed = read_lists(split.files)
@@ -114,7 +116,18 @@ def match(
     summary.stimuli_without_image = sorted(set(looked_at) - set(image_of))
     summary.images_without_gaze = sorted(set(image_of) - set(looked_at))
     summary.split_names_unknown = sorted(set(listed) - set(image_of))
+    if listed and not set(listed) & set(image_of):
+        raise FormatError(
+            f"{split.files[0]}: no name of the given lists is one of an image in {images}: listed "
+            f"{_some(listed)}, images {_some(image_of)}; names must match, with or without suffix"
+        )
     names = set(looked_at) & set(image_of)
+    if not looked_at:
+        dropped = ", ".join(f"{n:,} {why}" for why, n in summary.fixations_dropped.items() if n)
+        raise GeometryError(
+            f"none of {len(table):,} fixations lies on an image ({dropped or 'there are none'}); "
+            "ingest again with --placement or --stimuli, or mend the table"
+        )
     if not names:
         raise GeometryError(
             f"no stimulus with fixations has an image in {images}: stimuli "
@@ -152,7 +165,8 @@ def _probabilities(folder: Path | None, names: Set[str]) -> dict[str, Path]:
 
 def _placed(table: pd.DataFrame, summary: RenderSummary) -> pd.Series:
     """Tell which fixations lie on an image; the others are counted."""
-    known = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & table["stimulus"].notna()
+    named = table["stimulus"].notna()
+    known = np.isfinite(table[["x_im", "y_im"]]).all(axis=1) & named
     x, y = table["x_im"], table["y_im"]
     off = known & (
         (x < 0)
@@ -160,9 +174,20 @@ def _placed(table: pd.DataFrame, summary: RenderSummary) -> pd.Series:
         | (x >= table["image_width"].astype("Float64").fillna(np.inf))
         | (y >= table["image_height"].astype("Float64").fillna(np.inf))
     )
-    summary.fixations_dropped["without a position"] += int((~known).sum())
+    summary.fixations_dropped["without a stimulus"] += int((~named).sum())
+    summary.fixations_dropped["without a position"] += int((named & ~known).sum())
     summary.fixations_dropped["off the image"] += int(off.sum())
     return known & ~off
+
+
+def _check_unit(table: pd.DataFrame) -> None:
+    """Refuse shares that would be taken for px: all gaze would lie in one corner."""
+    in_px = table[(table["image_width"] != 1).fillna(True)]
+    if len(in_px) and (in_px[["x_im", "y_im"]] <= 1).all(axis=None):
+        raise GeometryError(
+            f"all {len(in_px):,} positions in px of the image are from 0 to 1, as shares of its "
+            "sides are; of shares set image_width and image_height to 1"
+        )
 
 
 def _gaze_by_image(table: pd.DataFrame) -> dict[str, tuple[Float64, Float64]]:

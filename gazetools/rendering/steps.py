@@ -77,6 +77,7 @@ def render(
         raise ConfigError(
             f"probabilities are for pseudo-masks by grabcut, not by {spec.masks.source}"
         )
+    _check_folders(images=images, masks=masks, probabilities=probabilities)
     files = [fixations, *spec.split.files, *([curation] if curation is not None else [])]
     _check_name(out, files, [images, masks, probabilities])
     if workers.dask is not None:  # where a worker runs is not here
@@ -107,6 +108,17 @@ def render(
         make(out, plan, render_shards, summary, shard_items=shard_items, overwrite=overwrite)
     summary.items = len(plan.jobs)
     return summary
+
+
+def _check_folders(**folders: Path | None) -> None:
+    """Refuse one folder for two things: the network would learn from what it must not see."""
+    given: dict[Path, str] = {}
+    for what, folder in folders.items():
+        if folder is not None and given.setdefault(folder.resolve(), what) != what:
+            raise ConfigError(
+                f"{folder}: named for {given[folder.resolve()]} and for {what}; expected a folder "
+                "for each"
+            )
 
 
 def _check_name(out: Path, files: Sequence[Path], folders: Sequence[Path | None]) -> None:

@@ -13,7 +13,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from gazetools.errors import OutputError
-from gazetools.files import check_output, replacing
+from gazetools.files import check_output, check_unread, replacing
 from gazetools.reporting.gaze import Gaze
 from gazetools.reporting.overview import charts, headline, quality_view
 from gazetools.reporting.provenance import NOT_KNOWN, curated, origins, paragraph, reported_items
@@ -76,8 +76,7 @@ def write_report(
         `out` exists and `overwrite` is false, or is what is read; or the disk refuses it.
     """
     spec = spec or ReportSpec()
-    if out.resolve() in {path.resolve() for path in paths}:
-        raise OutputError(f"{out}: is a file that is read; name another output")
+    check_unread(out, paths)
     check_output(out, overwrite=overwrite)
     with open_sources(paths) as sources:
         page, summary = build_page(sources, spec, progress)
