@@ -241,4 +241,6 @@ def _line(value: Any) -> str:
         return ", ".join(map(_line, value))
     if isinstance(value, float):
         return f"{value:.3g}"
+    if value is None:
+        return "none"
     return f"{value:,}" if isinstance(value, int) else str(value)

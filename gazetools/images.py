@@ -29,14 +29,18 @@ def list_images(folder: Path) -> dict[str, Path]:
     Raises
     ------
     FormatError
-        `folder` is no folder, holds no image, or two images share a stem.
+        `folder` is no folder, cannot be read, holds no image, or two images share a stem.
     """
     if not folder.is_dir():
         raise FormatError(
             f"{folder}: no such folder; expected a folder of images, create it or name another"
         )
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise FormatError(f"{folder}: cannot be read ({error.strerror})") from error
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             continue
         if path.stem in found:

@@ -23,6 +23,8 @@ from gazetools.files import replacing
 
 TABLE_VERSION = 1
 _METADATA_KEY = b"gazetools"
+_DURATIONS_MS = 0.001, 86_400_000
+"""A tick of the finest clock, and a day."""
 
 EVENTS = ("missing", "fixation", "saccade", "unclassified")
 """Names of the event codes 0 .. 3 that the detectors return."""
@@ -342,15 +344,17 @@ def validate_fixations(table: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     SchemaError
-        A duration is not positive and finite, or a fixation has no position at all.
+        A duration is none that a tracker could measure, or a fixation has no position at all.
     """
     table = FIXATIONS.conform(table)
     duration = table["duration_ms"].to_numpy()
-    bad = ~(np.isfinite(duration) & (duration > 0))
+    least, most = _DURATIONS_MS
+    bad = ~((duration >= least) & (duration <= most))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise SchemaError(
-            f"fixations table: row {row} lasts {duration[row]} ms; durations are positive"
+            f"fixations table: row {row} lasts {duration[row]} ms; durations are positive, from "
+            f"{least} to {most:,} ms; correct it or drop the row"
         )
     nowhere = table[["x_px", "x_im"]].isna().all(axis=1) | (
         table[["y_px", "y_im"]].isna().all(axis=1)
@@ -455,14 +459,15 @@ def _footer(schema: Schema, provenance: Mapping[str, Any]) -> bytes:
 
 
 def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read a Parquet table; return it conformed, with the provenance of its footer.
+    """Read a Parquet table; return it conformed, and valid, with the provenance of its footer.
 
     A Parquet file that another tool wrote is welcome as long as its columns conform.
 
     Raises
     ------
     SchemaError
-        The file is damaged or not Parquet, holds another kind of table, or is of a newer version.
+        The file is damaged or not Parquet, holds another kind of table or one that
+        :func:`validate_fixations` refuses, or is of a newer version.
     """
     with _opened(path) as (file, note):
         _check_note(note, schema)
@@ -470,7 +475,9 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
         arrow.validate(full=True)  # pandas would find text that is none only when it is used
         table = arrow.to_pandas()
         index = [name for name in table.index.names if name in arrow.column_names]
-        return schema.conform(table.reset_index(index) if index else table), note
+        table = table.reset_index(index) if index else table
+        is_of_fixations = schema is FIXATIONS
+        return validate_fixations(table) if is_of_fixations else schema.conform(table), note
 
 
 def describe_table(path: Path) -> tuple[str | None, list[str]]:

@@ -532,7 +532,7 @@ def test_tables_without_our_footer_are_told_by_their_columns(tables, tmp_path):
         found = exporting.read_tables([path])
         assert [one.name for one, _ in found.given()] == [schema.name]
         pd.testing.assert_frame_equal(getattr(found, schema.name), given)
-    tables.fixations.drop(columns=["x_px", "y_px"]).to_parquet(tmp_path / "f.parquet")
+    tables.fixations.drop(columns=["x_im", "y_im"]).to_parquet(tmp_path / "f.parquet")
     assert len(exporting.read_tables([tmp_path / "f.parquet"]).fixations) == 2
 
 

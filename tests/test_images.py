@@ -1,5 +1,6 @@
 """Image and mask files: names, decoding, refusal of what is broken, resizing."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -62,6 +63,15 @@ def test_no_folder_or_no_image(tmp_path):
     with pytest.raises(FormatError, match="no such folder"):
         list_images(tmp_path / "images")
     with pytest.raises(FormatError, match="holds no image"):
+        list_images(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(FormatError, match=r"cannot be read \(Permission denied\)"):
         list_images(tmp_path)
 
 

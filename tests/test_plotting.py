@@ -645,6 +645,12 @@ def test_bad_input_is_one_clear_line(arguments, said, lab, monkeypatch):
     assert not (lab / "a.png").exists()
 
 
+def test_too_few_saccades_for_a_fit_are_told(tmp_path):
+    write_table(made_saccades(n=1), tmp_path / "one.parquet", SACCADES, provenance={})
+    done = run("main-sequence", tmp_path / "one.parquet", "-o", tmp_path / "a.png")
+    assert re.search(r"^  fits +\S+, rec0: none$", done.stdout, re.MULTILINE), done.output
+
+
 def test_two_sources_are_one_too_many(lab):
     done = run("scanpath", "--cache", "a", "--fixations", "b", "--item", "c", "-o", "d.png")
     assert done.exit_code == 2

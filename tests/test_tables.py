@@ -1,6 +1,7 @@
 """Tables: what conforms, what is refused and how it is said, Parquet in and out."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -112,10 +113,19 @@ def test_a_missing_column_is_named_beside_what_there_is():
         FIXATIONS.conform(fixations().drop(columns="source"))
 
 
-@pytest.mark.parametrize("duration", [0.0, -1.0, np.inf])
-def test_durations_are_positive(duration):
-    with pytest.raises(SchemaError, match=f"row 1 lasts {duration} ms"):
+@pytest.mark.parametrize("duration", [0.0, -1.0, 1e-300, 1e300, np.inf])
+def test_durations_are_what_a_tracker_can_measure(duration):
+    said = rf"row 1 lasts {re.escape(str(duration))} ms; .* 0.001 to 86,400,000 ms; correct it"
+    with pytest.raises(SchemaError, match=said):
         validate_fixations(fixations(duration_ms=[1.0, duration]))
+    validate_fixations(fixations(duration_ms=[0.001, 86_400_000]))
+
+
+def test_a_file_of_fixations_is_valid_or_refused_by_its_name(tmp_path):
+    path = tmp_path / "mine.parquet"
+    fixations(duration_ms=[200.0, np.inf]).to_parquet(path)
+    with pytest.raises(SchemaError, match=rf"^{re.escape(str(path))}: .*row 1 lasts inf ms"):
+        read_table(path, FIXATIONS)
 
 
 def test_a_fixation_is_somewhere():

@@ -17,10 +17,11 @@ from gazetools.errors import ConfigError, FormatError
 from gazetools.files import locked
 from gazetools.images import UInt8, list_images, read_image
 from gazetools.progress import Progress, Stopped, unseen
-from gazetools.rendering.matching import Source, match, read_fixations
+from gazetools.rendering.matching import Source, match
 from gazetools.rendering.planning import scan
 from gazetools.rendering.spec import RenderSummary
 from gazetools.splits import SplitSpec, read_lists
+from gazetools.tables import FIXATIONS, read_table
 from gazetools.workers import on_threads
 
 _LOOKED_AT = 64
@@ -177,7 +178,7 @@ def choose(images: Path, fixations: Path | None = None, only: Path | None = None
     path_of = list_images(images)
     source_of: dict[str, Source] = {}
     if fixations is not None:
-        table, _ = read_fixations(fixations)
+        table, _ = read_table(fixations, FIXATIONS)
         found = match(table, images, None, None, SplitSpec(), RenderSummary())
         source_of = {source.name: source for source in found}
     listed = read_lists([only]) if only is not None else dict.fromkeys(path_of, "")

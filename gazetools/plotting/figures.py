@@ -16,8 +16,7 @@ from gazetools.plotting.paper import FigureSpec, check_figure, legend_below, pap
 from gazetools.plotting.quality import panels_in, plot_quality
 from gazetools.plotting.stimulus import Stimulus
 from gazetools.plotting.training import CURVES, group_runs, plot_learning_curves, read_run
-from gazetools.rendering.matching import read_fixations
-from gazetools.tables import QUALITY, SACCADES, read_table
+from gazetools.tables import FIXATIONS, QUALITY, SACCADES, read_table
 
 Drawn = TypeVar("Drawn")
 
@@ -148,7 +147,7 @@ def draw_durations(
         It is no table of fixations, or an empty one.
     """
     check_figure(out, [fixations], overwrite=overwrite)
-    table, _ = read_fixations(fixations)
+    table, _ = read_table(fixations, FIXATIONS)
     with paper_figure(out, spec or FigureSpec(), "durations", overwrite=overwrite) as figure:
         axes = figure.add_subplot(box_aspect=0.62)
         beyond = _told(fixations, lambda: plot_durations(axes, table, legend=False))

@@ -14,8 +14,9 @@ from gazetools.errors import CacheError, ConfigError, FormatError, SchemaError
 from gazetools.images import UInt8, image_stem, list_images, read_image
 from gazetools.maps import Track, heatmap, pooled, track_maps
 from gazetools.rendering import RenderSpec, RenderSummary
-from gazetools.rendering.matching import match, read_fixations
+from gazetools.rendering.matching import match
 from gazetools.rendering.planning import scan
+from gazetools.tables import FIXATIONS, read_table
 from gazetools.tracks import TrackSpec, level_counts, nested_order
 
 Float64 = npt.NDArray[np.float64]
@@ -140,7 +141,7 @@ def stimulus_in_table(
         None of the fixations lies on the image.
     """
     spec = spec or RenderSpec()
-    table, _ = read_fixations(fixations)
+    table, _ = read_table(fixations, FIXATIONS)
     stems = table["stimulus"].map(image_stem, na_action="ignore")
     known = stems.dropna().unique()
     stem = image_stem(name)

@@ -10,11 +10,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from gazetools.curation import read_curation
-from gazetools.errors import FormatError, GeometryError, SchemaError
+from gazetools.errors import FormatError, GeometryError
 from gazetools.images import image_stem, list_images
 from gazetools.rendering.spec import RenderSummary
 from gazetools.splits import SplitSpec, read_lists
-from gazetools.tables import FIXATIONS, read_table, validate_fixations
 
 Float64 = npt.NDArray[np.float64]
 
@@ -47,15 +46,6 @@ class Source:
     gaze: Float64
     said_size: Float64
     probability: Path | None = None
-
-
-def read_fixations(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read a table of fixations and what made it."""
-    table, made_by = read_table(path, FIXATIONS)
-    try:
-        return validate_fixations(table), made_by
-    except SchemaError as error:
-        raise SchemaError(f"{path}: {error}") from error
 
 
 def curated(table: pd.DataFrame, path: Path | None, summary: RenderSummary) -> pd.DataFrame:

@@ -7,12 +7,13 @@ from gazetools.errors import ConfigError, OutputError
 from gazetools.files import locked, sweep_orphans
 from gazetools.progress import Progress, Tally, unseen
 from gazetools.rendering.folder import check_folder, is_folder, make_folder
-from gazetools.rendering.matching import Source, curated, match, read_fixations
+from gazetools.rendering.matching import Source, curated, match
 from gazetools.rendering.onefile import check_file, make_file
 from gazetools.rendering.planning import Plan, Scan, digests, plan_jobs, scan
 from gazetools.rendering.running import run
 from gazetools.rendering.shards import ShardTask
 from gazetools.rendering.spec import RenderSpec, RenderSummary
+from gazetools.tables import FIXATIONS, read_table
 from gazetools.workers import Workers, on_threads
 
 SHARD_ITEMS = 128
@@ -92,7 +93,7 @@ def render(
         else:
             check_file(out, overwrite=overwrite)
         summary = RenderSummary(levels=spec.tracks.levels)
-        table, made_by = read_fixations(fixations)
+        table, made_by = read_table(fixations, FIXATIONS)
         table = curated(table, curation, summary)
         sources = match(table, images, masks, probabilities, spec.split, summary)
         scans = _scan_all(sources, workers, progress)

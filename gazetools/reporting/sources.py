@@ -10,7 +10,7 @@ import pandas as pd
 
 from gazetools.cache import Cache, open_cache
 from gazetools.cache.sharded import MANIFEST
-from gazetools.errors import FormatError, SchemaError
+from gazetools.errors import FormatError
 from gazetools.reporting.runs import CONFIG, Run, read_run
 from gazetools.reporting.samples import SampleFile
 from gazetools.tables import (
@@ -19,10 +19,8 @@ from gazetools.tables import (
     QUALITY,
     SACCADES,
     SAMPLES,
-    Schema,
     read_table,
     schema_of,
-    validate_fixations,
 )
 
 _TABLES = (FIXATIONS, SACCADES, QUALITY, BLINKS)
@@ -85,7 +83,8 @@ def open_sources(paths: Sequence[Path]) -> Iterator[Sources]:
             f"{caches[1]}: is a second cache beside {caches[0]}; a report shows one, make two"
         )
     fixations, saccades, quality, blinks = (
-        tuple(_read(path, schema) for path in of_kind.get(schema.name, ())) for schema in _TABLES
+        tuple(Table(path, *read_table(path, schema)) for path in of_kind.get(schema.name, ()))
+        for schema in _TABLES
     )
     sources = Sources(
         fixations,
@@ -134,13 +133,3 @@ def _kind_of_folder(path: Path) -> str:
     if (path / MANIFEST).is_file():
         return "cache"
     raise FormatError(f"{path}: holds neither {CONFIG} nor {MANIFEST}; expected {_EXPECTED}")
-
-
-def _read(path: Path, schema: Schema) -> Table:
-    rows, note = read_table(path, schema)
-    if schema is FIXATIONS:
-        try:
-            rows = validate_fixations(rows)
-        except SchemaError as error:
-            raise SchemaError(f"{path}: {error}") from error
-    return Table(path, rows, note)
