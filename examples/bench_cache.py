@@ -3,9 +3,10 @@
     python examples/bench_cache.py
     python examples/bench_cache.py --fixations fixations.parquet --items 10000 --json
 
-Four levels of 224 x 224 as uint8. Threads render items, compress, checksum and digest them; one
-writes. The file is complete in the end: fsynced, sealed, renamed, and verified after the clock
-has stopped. The other pictures of each item are blank.
+Four levels of 224 x 224 as uint8. Threads render items, compress, checksum and digest them;
+whichever is done with those whose turn it is writes them. The file is complete in the end: fsynced,
+sealed, renamed, and verified after the clock has stopped. The other pictures of each item are
+blank.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
@@ -29,7 +30,7 @@ from bench_render import MAPS, SIZE, TRACKS, real_tracks, synthetic_tracks, with
 from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode, open_cache
 from gazetools.maps import batch_maps
 
-BATCH, AHEAD = 16, 8
+BATCH = 32
 SCIPY_ITEMS = 50
 
 
@@ -54,21 +55,38 @@ def write_cache(path, tracks, codec, threads):
     spec = CacheSpec(TRACKS.levels, *SIZE, codec)
     begin = time.perf_counter()
     with create_cache(path, spec, len(tracks), recipe={}, sources={}, overwrite=True) as writer:
-        for items in in_order(len(tracks), lambda some: items_of(some, tracks, spec), threads):
-            for item in items:
-                writer.add(item)
+        queue = InOrder(writer)
+
+        def render(first):
+            numbers = range(first, min(first + BATCH, len(tracks)))
+            queue.put(first, items_of(numbers, tracks, spec))
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(render, range(0, len(tracks), BATCH)))  # so that errors are raised
     return time.perf_counter() - begin
 
 
-def in_order(count, work, threads):
-    """Results of batches of numbers, made ahead by threads, but not by much."""
-    with ThreadPoolExecutor(threads) as pool:
-        under_way = deque()
-        for begin in range(0, count, BATCH):
-            under_way.append(pool.submit(work, range(begin, min(begin + BATCH, count))))
-            if len(under_way) > AHEAD:
-                yield under_way.popleft().result()
-        yield from (future.result() for future in under_way)
+class InOrder:
+    """Batches of items on their way into a file; a thread that brings the next one writes."""
+
+    def __init__(self, writer):
+        self.writer, self.waiting, self.next = writer, {}, 0
+        self.writing = threading.Lock()
+
+    def put(self, first, items):
+        self.waiting[first] = items
+        # again, as one may come while another thread is about to stop writing
+        while self.next in self.waiting and self.writing.acquire(blocking=False):
+            try:
+                self._write()
+            finally:
+                self.writing.release()
+
+    def _write(self):
+        while self.next in self.waiting:
+            for item in self.waiting.pop(self.next):
+                self.writer.add(item)
+            self.next += BATCH
 
 
 def verified(path):

@@ -32,8 +32,11 @@ from gazetools.kernels.fletcher32 import WEIGHTS, fletcher_sums
 
 CHECKSUM_BYTES = 4
 ZSTD_LEVEL, GZIP_LEVEL = 1, 1
-HURRIED_LZ4, HURRIED_ZSTD = 16, -5
-"""For what hardly shrinks: acceleration, and a level that tries little."""
+ZSTD = zstandard.ZstdCompressionParameters.from_level(ZSTD_LEVEL, target_length=2)
+"""Level 1 as for long inputs, two bytes on where nothing is found: maps take three quarters of the
+time and six per cent more space than at level 1 for their own length."""
+HURRIED_LZ4 = 16
+"""Acceleration for what hardly shrinks."""
 _LZ4_HEAD = struct.Struct(">QII")
 _per_thread = threading.local()  # zstandard's objects must not be shared
 
@@ -105,12 +108,9 @@ def _lz4_unpack(stored: Bytes, size: int) -> Bytes:
 
 
 def _zstd_pack(data: Bytes, hurry: bool) -> bytes:
-    if not hasattr(_per_thread, "packers"):
-        levels = {False: ZSTD_LEVEL, True: HURRIED_ZSTD}
-        _per_thread.packers = {
-            key: zstandard.ZstdCompressor(level) for key, level in levels.items()
-        }
-    packed: bytes = _per_thread.packers[hurry].compress(data)
+    if not hasattr(_per_thread, "packer"):
+        _per_thread.packer = zstandard.ZstdCompressor(compression_params=ZSTD)
+    packed: bytes = _per_thread.packer.compress(data)
     return packed
 
 

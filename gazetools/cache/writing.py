@@ -56,6 +56,7 @@ class CacheWriter:
             ).id
             for name, shape in spec.shapes().items()
         }
+        self._rest = {name: (0,) * len(shape) for name, shape in spec.shapes().items()}
 
     def add(self, item: Record | Encoded) -> None:
         """Write the next item; one that is encoded already is only copied."""
@@ -71,7 +72,7 @@ class CacheWriter:
             raise CacheError(f"item {encoded.name!r} is one more than the {self._count} announced")
         with uninterrupted():
             for name, dataset in self._datasets.items():
-                at = (position, *(0 for _ in self._spec.shapes()[name]))
+                at = (position, *self._rest[name])
                 dataset.write_direct_chunk(at, encoded.chunks[name])
             mask_png = self._mask_png.add(encoded.mask_png)
             fixations = self._fixations.add(encoded.fixations.astype("<f8", copy=False).tobytes())
