@@ -470,7 +470,8 @@ def test_regular_interval(time_steps, hole):
     jumps = np.diff(time)
     good = len(jumps) and jumps.min() > 0 and jumps.max() <= 1.5 * np.median(jumps)
     expected = float(np.median(jumps)) if good and jumps.max() < 65536 else 0.0
-    assert list(both_ways(clocks.regular_interval, time)) == [expected, expected]
+    steady = expected > 0 and len(set(jumps)) == 1
+    assert list(both_ways(clocks.regular_interval, time)) == 2 * [(expected, steady)]
 
 
 def test_borders_and_durations():
@@ -485,7 +486,8 @@ def test_borders_and_durations():
 @pytest.mark.parametrize("turn_deg", [1.0, 40.0])
 def test_wide_turns_are_left_to_the_arc_tangent(turn_deg, share, code):
     x = np.array([0.0, 60 * np.tan(np.radians(turn_deg * share))])
-    arguments = (x, 0 * x, np.array([0, 10_000]), 1.0, (0.0, 0.0), 60.0, 2, True, turn_deg * 100)
+    screen = 1.0, (0.0, 0.0), 60.0
+    arguments = (x, 0 * x, np.array([0, 10_000]), *screen, 2, True, turn_deg * 100, True)
     for found in both_ways(screen_velocity.label_pixels, *arguments):
         np.testing.assert_array_equal(found, [code, code])
 
@@ -508,12 +510,17 @@ def test_label_pixels_chunk_by_chunk(window, shift, noise):
 
 
 def check_label_pixels(gaze, window, shift, threshold):
-    time = np.cumsum(np.random.default_rng(1).integers(900, 1100, len(gaze)))
+    jittered = np.cumsum(np.random.default_rng(1).integers(900, 1100, len(gaze)))
+    for time, steady in ((jittered, False), (np.arange(len(gaze)) * 1000 + 5, True)):
+        check_label_pixels_of_a_clock(time, steady, gaze, window, shift, threshold)
+
+
+def check_label_pixels_of_a_clock(time, steady, gaze, window, shift, threshold):
     point = np.column_stack((gaze * 0.5, 0 * gaze[:, :1]))
     eye = np.tile([3.0, 2.0, 60.0], (len(gaze), 1))
     expected = velocity.label_by_velocity(point, eye, time.astype(float), window, shift, threshold)
     x, y = np.ascontiguousarray(gaze.T)
-    arguments = (x, y, time, 0.5, (3.0, 2.0), 60.0, window, shift, threshold)
+    arguments = (x, y, time, 0.5, (3.0, 2.0), 60.0, window, shift, threshold, steady)
     for found in both_ways(screen_velocity.label_pixels, *arguments):
         np.testing.assert_array_equal(found, expected)
 

@@ -69,7 +69,7 @@ def ivt_px(
     _check_lengths(x_px, y_px, time_us)
     steps = (params.gap_fill_ms, params.merge_max_gap_ms, params.noise_reduction)
     is_plain = all(step is None for step in steps)
-    interval_us = regular_interval(time_us) if is_plain and len(time_us) > 1 else 0.0
+    interval_us, is_steady = regular_interval(time_us) if is_plain else (0.0, False)
     if not interval_us:
         return _whole_chain(x_px, y_px, time_us, screen, params)
     label = label_pixels(
@@ -82,6 +82,7 @@ def ivt_px(
         velocity_window_samples(params, interval_us),
         params.shift_velocity_window,
         params.velocity_threshold_deg_s,
+        is_steady,
     )
     fixations = stretches(label, FIXATION)
     lasts_ms = lasts_us(time_us, interval_us, fixations) / 1000
@@ -108,7 +109,7 @@ def idt_xy(x: Floats, y: Floats, time_us: NDArray[np.int64], params: IDT) -> Fou
     """
     _check_lengths(x, y, time_us)
     gaze = paired(x, y)
-    interval_us = regular_interval(time_us) if len(time_us) > 1 else 0.0
+    interval_us, _ = regular_interval(time_us)
     if interval_us:
         along = label_dispersion(gaze, borders_us(time_us, interval_us), params)
         fixations = part_touching(along)

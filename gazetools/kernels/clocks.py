@@ -10,8 +10,15 @@ from gazetools.kernels.arrays import Floats, Integers
 
 
 @njit(cache=True)
-def regular_interval(time_us: Integers) -> float:
-    """Median step of a clock (n,) that rises without holes, in us; 0 if it is not such a clock."""
+def regular_interval(time_us: Integers) -> tuple[float, bool]:
+    """Median step of a clock (n,) that rises without holes, in us; 0 if it is not such a clock.
+
+    Returns
+    -------
+    interval_us : float
+    is_steady : bool
+        Whether all steps are the same.
+    """
     n = len(time_us)
     least = most = time_us[1] - time_us[0] if n > 1 else 0
     differs = 0
@@ -22,9 +29,9 @@ def regular_interval(time_us: Integers) -> float:
         step = after[i] - before[i]
         least, most = min(least, step), max(most, step)
     if least <= 0 or most >= 1 << 16:
-        return 0.0
+        return 0.0, False
     if least == most:
-        return float(most)
+        return float(most), True
     counts = np.zeros(most + 1, np.int64)
     for i in range(1, n):
         counts[time_us[i] - time_us[i - 1]] += 1
@@ -37,7 +44,7 @@ def regular_interval(time_us: Integers) -> float:
         if upper < 0 and below > (n - 1) // 2:
             upper = step
     median = (lower + upper) / 2
-    return median if most <= 1.5 * median else 0.0
+    return (median if most <= 1.5 * median else 0.0), False
 
 
 @njit(cache=True)

@@ -12,8 +12,8 @@ from numba import njit
 
 from gazetools.kernels.arrays import Floats, Integers, Labels
 
-BLOCK = 128
-"""Samples that are looked at together for something rare."""
+BLOCK, PIECE = 128, 8
+"""Samples that are looked at together for something rare, and then for where it is."""
 
 
 @njit(cache=True)
@@ -45,37 +45,47 @@ def end_of_finite(x: Floats, y: Floats, start: int, end: int) -> int:
 @njit(cache=True)
 def next_of(label: Labels, code: int, start: int, end: int) -> int:
     """First sample from `start` on, or `end`, that has a label; by blocks, for speed."""
-    wanted = np.int8(code)  # so that 64 are compared at a time
-    while start < end:
-        stop = min(start + BLOCK, end)
-        block = label[start:stop]
-        is_there = False
-        for i in range(stop - start):
-            is_there |= block[i] == wanted
-        if is_there:
-            while label[start] != wanted:
-                start += 1
-            return start
-        start = stop
-    return end
+    wanted = np.int8(code)  # so that as many as fit are compared at a time
+    while start + BLOCK <= end and not holds(label, wanted, start, BLOCK):
+        start += BLOCK
+    while start + PIECE <= end and not holds(label, wanted, start, PIECE):
+        start += PIECE
+    while start < end and label[start] != wanted:
+        start += 1
+    return start
+
+
+@njit(cache=True)
+def holds(label: Labels, code: int, start: int, count: int) -> bool:
+    """Whether any of `count` samples from `start` on has a label."""
+    block = label[start : start + count]
+    is_there = False
+    for i in range(count):
+        is_there |= block[i] == code
+    return is_there
 
 
 @njit(cache=True)
 def end_of_same(label: Labels, start: int) -> int:
     """First sample from `start` on, or n, whose label is not that of `start`; by blocks."""
-    code = label[start]
-    while start < len(label):
-        stop = min(start + BLOCK // 2, len(label))
-        block = label[start:stop]
-        is_other = False
-        for i in range(stop - start):
-            is_other |= block[i] != code
-        if is_other:
-            while label[start] == code:
-                start += 1
-            return start
-        start = stop
+    code, end = label[start], len(label)
+    while start + BLOCK <= end and not holds_other(label, code, start, BLOCK):
+        start += BLOCK
+    while start + PIECE <= end and not holds_other(label, code, start, PIECE):
+        start += PIECE
+    while start < end and label[start] == code:
+        start += 1
     return start
+
+
+@njit(cache=True)
+def holds_other(label: Labels, code: int, start: int, count: int) -> bool:
+    """Whether any of `count` samples from `start` on has another label."""
+    block = label[start : start + count]
+    is_there = False
+    for i in range(count):
+        is_there |= block[i] != code
+    return is_there
 
 
 @njit(cache=True)

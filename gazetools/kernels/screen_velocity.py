@@ -39,6 +39,7 @@ def label_pixels(
     window: int,
     shift: bool,
     threshold: float,
+    steady: bool,
 ) -> Labels:
     """Label gaze on a screen as :func:`label_by_velocity` labels rays from one place.
 
@@ -52,6 +53,8 @@ def label_pixels(
     distance_mm : float
     window, shift, threshold
         See there.
+    steady : bool
+        Whether all steps of the clock are the same.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def label_pixels(
             label[start] = MISSING
             start += 1
             continue
-        end = label_clear_part(x_px, y_px, time_us, screen, window, threshold, start, label)
+        end = label_clear_part(x_px, y_px, time_us, screen, window, threshold, start, label, steady)
         i = next_of(label, UNCLASSIFIED, start, end)
         while i < end:
             first = window_start(i, start, end, window, shift)
@@ -88,6 +91,7 @@ def label_clear_part(
     threshold: float,
     start: int,
     label: Labels,
+    steady: bool,
 ) -> int:
     """Label what is clearly slow or fast of the run from `start` on; return that run's end.
 
@@ -96,6 +100,8 @@ def label_clear_part(
     screen : tuple
         Millimetres per px, x and y of the point that the eye is in front of, its distance.
     label : (n,), written
+    steady : bool
+        See :func:`label_pixels`.
     """
     n = len(x_px)
     end = start
@@ -107,7 +113,9 @@ def label_clear_part(
         is_over = end < stop or end == n
         here = slice(first, end)
         middle = label[first + window // 2 :][: max(0, end - first - window + 1)]
-        label_windows(x_px[here], y_px[here], time_us[here], screen, window, threshold, middle)
+        # of a steady clock any part will do: the first one stays in the cache
+        us = time_us[: end - first] if steady else time_us[here]
+        label_windows(x_px[here], y_px[here], us, screen, window, threshold, middle)
     return end
 
 
