@@ -657,6 +657,11 @@ def test_other_tables_are_not_claimed(tmp_path):
     assert any(reason.startswith("eyelink-asc: no line as START, MSG or EFIX") for reason in why)
 
 
+def test_messages_with_a_date_are_another_trackers(tmp_path):
+    log = "MSG\t2014-07-02 15:42:48.100\t4211\tstart\ntimestamp\ttime\trawx\n"
+    assert any(why.startswith("eyelink-asc: ") for why in reasons(written(tmp_path, log)))
+
+
 def test_a_large_file_is_fast(tmp_path):
     one = block(1000, count=20_000)
     path = written(tmp_path, one)

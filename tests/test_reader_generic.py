@@ -230,7 +230,7 @@ def test_other_rows_may_be_shorter_and_damaged_ones_may_not(mapped):
     (recording,) = mapped(log, mapping)
     assert recording.samples["x_px"].tolist() == [10, 11]
     assert recording.skipped == {"other rows": 2}
-    with pytest.raises(FormatError, match="line has 3 fields, expected 4"):
+    with pytest.raises(FormatError, match=r"line has 3 fields, expected 4; .*\[rows\] in the map"):
         mapped(log.replace("\t21", ""), mapping)
 
 

@@ -106,6 +106,8 @@ class Layout:
         Cells that mean "no value".
     forgive : callable or None
         Takes the text of a row of too few or too many cells; true: leave it out.
+    remedy : str
+        What to do about a damaged row.
     """
 
     separator: str = "\t"
@@ -113,6 +115,7 @@ class Layout:
     names: tuple[str, ...] | None = None
     nulls: tuple[str, ...] = NULLS
     forgive: Callable[[str], bool] | None = None
+    remedy: str = "export the file again"
 
 
 @dataclass(frozen=True)
@@ -446,7 +449,7 @@ class _Parser:
             return parse(threads=False)
         except _COMPLAINTS as error:
             what = _where(str(error), self._names, block.first_line)
-            raise FormatError(f"{self.path}{what}; export the file again") from error
+            raise FormatError(f"{self.path}{what}; {self._layout.remedy}") from error
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -97,7 +97,9 @@ from gazetools.timeline import sample_spans_us
 
 _SOURCE = "vendor:eyelink-asc"
 _WORDS = "MSG|START|SAMPLES|EVENTS|PRESCALER|EFIX|SFIX|ESACC|SSACC|EBLINK|SBLINK|INPUT|BUTTON"
-_LINE = re.compile(rf"^(?:{_WORDS})[ \t]+(?:[LR][ \t]+)?(?:\d|GAZE|HREF|PUPIL|RAW)", re.MULTILINE)
+_LINE = re.compile(
+    rf"^(?:{_WORDS})[ \t]+(?:[LR][ \t]+)?(?:\d+(?:\.\d+)?\s|GAZE|HREF|PUPIL|RAW)", re.MULTILINE
+)
 _SAMPLE = re.compile(r"\d+(\.\d+)?(\t *(-?\d+(\.\d+)?|\.|nan)){2}\t", re.IGNORECASE)
 _COUNTED = {"MSG": "messages", "INPUT": "input lines", "BUTTON": "button lines"}
 

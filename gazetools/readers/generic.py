@@ -78,6 +78,9 @@ _LARGEST = 2.0**53
 """No number of use is larger, be it a time in us or another."""
 _OFTEN = 0.1
 """Share of the samples that repeat a time, from which on more is said of it."""
+_ROWS_OR_AGAIN = (
+    "if it is a message, say which rows to read ([rows] in the mapping), else export the file again"
+)
 _SPREADS = "rate_hz in the mapping would spread them"
 _TIMES = ("time", "onset", "end")
 
@@ -174,6 +177,7 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
         rows = table.frame[asked].reset_index(drop=True)
         others = int((~asked).sum()) + uneven.count
     else:
+        layout = replace(layout, remedy=_ROWS_OR_AGAIN)
         table = read_columns(path, layout, texts, numbers, whole or None)
         rows, others = table.frame, 0
     codes = [float(code) for code in mapping.missing if not isinstance(code, str)]
