@@ -56,7 +56,7 @@ def next_of(label: Labels, code: int, start: int, end: int) -> int:
 
 
 @njit(cache=True)
-def holds(label: Labels, code: int, start: int, count: int) -> bool:
+def holds(label: Labels, code: np.int8, start: int, count: int) -> bool:
     """Whether any of `count` samples from `start` on has a label."""
     block = label[start : start + count]
     is_there = False
@@ -79,7 +79,7 @@ def end_of_same(label: Labels, start: int) -> int:
 
 
 @njit(cache=True)
-def holds_other(label: Labels, code: int, start: int, count: int) -> bool:
+def holds_other(label: Labels, code: np.int8, start: int, count: int) -> bool:
     """Whether any of `count` samples from `start` on has another label."""
     block = label[start : start + count]
     is_there = False
