@@ -230,7 +230,7 @@ def test_other_rows_may_be_shorter_and_damaged_ones_may_not(mapped):
     (recording,) = mapped(log, mapping)
     assert recording.samples["x_px"].tolist() == [10, 11]
     assert recording.skipped == {"other rows": 2}
-    with pytest.raises(FormatError, match=r"line has 3 fields, expected 4; .*\[rows\] in the map"):
+    with pytest.raises(FormatError, match="line has 3 fields, expected 4"):
         mapped(log.replace("\t21", ""), mapping)
 
 
@@ -397,7 +397,7 @@ def test_mistakes_in_the_mapping_are_named(mapping, says, mapped):
         (LOG.replace("4,3", '4,"3,5"'), ONLY_GAZE, ":5: 'x' is 3,5, expected a number"),
         ("# no more\n", COMMENTED, ":1: no column '2', which the mapping names for 'y'"),
         (TABLE, SHORT.replace('"y"', '"x"'), ": the mapping names column 'x' twice"),
-        ("t,x,y\n0,1\n", SHORT, ":2: line has 2 fields, expected 3"),
+        ("t,x,y\n0,1\n", SHORT, r":2: line has 2 fields, expected 3; .*\[rows\] in the mapping"),
         ("t,x,y\n0,1,abc\n", SHORT, ":2: column 'y' holds 'abc', expected a number"),
         ("t,x,y\n1e15,1,2\n", SHORT + '[units]\ntime = "s"\n', ": 't', read in s, holds a time"),
         ("t,x,y\n,1,2\n", SHORT, ": none of its 1 rows is of use by"),
