@@ -71,6 +71,7 @@ from gazetools.readers.building import (
 from gazetools.readers.delimited import NULLS, Layout, Table, cells_of, column_names, read_columns
 from gazetools.readers.generic_mapping import CONSTANTS, TEXTS, Codes, Mapped, read_mapping
 from gazetools.readers.opening import read_head, stem_of
+from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.tables import FIXATIONS
 
@@ -347,6 +348,7 @@ def _samples(
     else:
         time_us = np.arange(len(rows)) / mapping.rate_hz * 1e6
     time_us = _on_one_clock(time_us, _trials(rows).to_numpy())
+    expect_one_clock(table.path, rows["recording"].iloc[0], time_us[~np.isnan(time_us)])
     kept, whole_us, lost = rising_times(time_us, 1e6 / mapping.rate_hz)
     if math.isnan(mapping.rate_hz) and _repeat_often(time_us):
         lost[f"{REPEATED} ({_SPREADS})"] = lost.pop(REPEATED)

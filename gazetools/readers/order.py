@@ -71,6 +71,6 @@ def expect_one_clock(path: Path, who: str, time: Floats) -> None:
         raise FormatError(
             f"{path}: the rows of {who!r} run through the same time more than once, expected one "
             "recording and one clock; export its recordings apart or give each a name; where the "
-            "clock starts anew in each trial, describe the table by a mapping (--mapping) whose "
-            "recordings are the trials"
+            "clock starts anew in each trial, describe the table by a mapping (--mapping) that "
+            "names the column of its trials, or of its recordings"
         )
