@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from bench_render import MAPS, SIZE, TRACKS, real_tracks, synthetic_tracks, with_scipy
 
-from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode, open_cache
+from gazetools.cache import CODECS, CacheSpec, Record, create_cache, encode_all, open_cache
 from gazetools.maps import batch_maps
 
 BATCH = 32
@@ -38,9 +38,10 @@ IMAGE, PLANE = np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)
 
 
 def items_of(numbers, tracks, spec):
-    """Render a batch at once, then encode each."""
+    """Render and encode a batch."""
     maps = batch_maps([tracks[n] for n in numbers], TRACKS, MAPS, SIZE, as_uint8=True, threads=1)
-    return [encode(record(n, tracks[n], m), spec) for n, m in zip(numbers, maps, strict=True)]
+    records = [record(n, tracks[n], m) for n, m in zip(numbers, maps, strict=True)]
+    return encode_all(records, spec)
 
 
 def record(number, track, maps):

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from made_caches import GOLDEN, MAKER, PICTURES, random_record, verified, write
 
-from gazetools.cache import CODECS, CacheSpec, create_cache, encode, open_cache
+from gazetools.cache import CODECS, CacheSpec, create_cache, encode, encode_all, open_cache
 from gazetools.errors import CacheError, OutputError
 from gazetools.files import DeafFile, check_output
 
@@ -282,6 +282,17 @@ def test_golden_file_is_written_again_byte_by_byte(tmp_path, codec):
 
 
 # ---------------------------------------------------------------- writing
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_items_encoded_together_have_the_same_bytes(codec):
+    spec = CacheSpec(2, 8, 8, codec)
+    records = [random_record(i, spec, with_mask=i > 0) for i in range(3)]
+    for found, expected in zip(
+        encode_all(records, spec), [encode(r, spec) for r in records], strict=True
+    ):
+        assert (found.name, found.chunks) == (expected.name, expected.chunks)
+        assert (found.sha256, found.xxh3) == (expected.sha256, expected.xxh3)
 
 
 def test_wrong_items_leave_nothing_behind(tmp_path):

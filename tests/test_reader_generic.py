@@ -261,7 +261,7 @@ def test_of_stamps_that_repeat_seldom_no_more_is_said(mapped):
 @pytest.mark.parametrize("rows", [60, 40, 33])
 def test_a_clock_that_starts_anew_with_each_trial_is_refused(rows, mapped):
     table = "t,x,y\n" + "".join(f"{4 * (i % 20)},{i},0\n" for i in range(rows))
-    with pytest.raises(FormatError, match="the same time more than once, .* column of its trials"):
+    with pytest.raises(FormatError, match=r"the same time more than once, .* column of its trials"):
         mapped(table, SHORT)
 
 

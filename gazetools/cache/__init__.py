@@ -1,7 +1,7 @@
 """The HDF5 cache: what lies between rendering and training. Write, open, verify."""
 
 from gazetools.cache.codecs import CODECS
-from gazetools.cache.encoding import encode
+from gazetools.cache.encoding import encode, encode_all
 from gazetools.cache.layout import SPLITS, CacheSpec, Encoded, Item, Record
 from gazetools.cache.reading import Cache, open_cache
 from gazetools.cache.text import Text, TextAbout
@@ -21,6 +21,7 @@ __all__ = [
     "copy_cache",
     "create_cache",
     "encode",
+    "encode_all",
     "open_cache",
     "put_text",
 ]

@@ -21,7 +21,7 @@ ones: what reads a cache goes by the digests in its index.
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import lz4.block
@@ -58,7 +58,7 @@ class Codec:
     parameters : tuple of int
         Of that filter.
     pack : callable
-        (bytes of a chunk, whether to hurry) to stored bytes, without checksum.
+        (bytes of chunks, whether to hurry) to stored bytes of each, without checksum.
     unpack : callable
         (stored bytes without checksum, size) to exactly `size` bytes, or Undecodable. Never
         makes more than `size` bytes, whatever the stored ones declare.
@@ -66,7 +66,7 @@ class Codec:
 
     filter_id: int
     parameters: tuple[int, ...]
-    pack: Callable[[Bytes, bool], Bytes]
+    pack: Callable[[Sequence[Bytes], bool], list[Bytes]]
     unpack: Callable[[Bytes, int], Bytes]
 
 
@@ -79,6 +79,10 @@ def checksum(data: Bytes) -> bytes:
     if len(data) % 2:
         data = bytes(data) + b"\0"
     return struct.pack(">HH", *fletcher_sums(np.frombuffer(data, "<u2"), WEIGHTS))
+
+
+def _lz4_pack_all(chunks: Sequence[Bytes], hurry: bool) -> list[Bytes]:
+    return [_lz4_pack(data, hurry) for data in chunks]
 
 
 def _lz4_pack(data: Bytes, hurry: bool) -> bytes:
@@ -107,11 +111,14 @@ def _lz4_unpack(stored: Bytes, size: int) -> Bytes:
     return _exactly(data, size)
 
 
-def _zstd_pack(data: Bytes, hurry: bool) -> bytes:
+def _zstd_pack_all(chunks: Sequence[Bytes], hurry: bool) -> list[Bytes]:
+    """Pack in one call: threads that pack by turns wait for each other longer than they pack."""
     if not hasattr(_per_thread, "packer"):
         _per_thread.packer = zstandard.ZstdCompressor(compression_params=ZSTD)
-    packed: bytes = _per_thread.packer.compress(data)
-    return packed
+    if len(chunks) == 1:
+        return [_per_thread.packer.compress(chunks[0])]
+    packed = _per_thread.packer.multi_compress_to_buffer(list(chunks), threads=1)
+    return [part.tobytes() for part in packed]
 
 
 def _zstd_unpack(stored: Bytes, size: int) -> Bytes:
@@ -127,8 +134,8 @@ def _zstd_unpack(stored: Bytes, size: int) -> Bytes:
     return _exactly(data, size)
 
 
-def _gzip_pack(data: Bytes, hurry: bool) -> bytes:
-    return zlib.compress(data, GZIP_LEVEL)
+def _gzip_pack_all(chunks: Sequence[Bytes], hurry: bool) -> list[Bytes]:
+    return [zlib.compress(data, GZIP_LEVEL) for data in chunks]
 
 
 def _gzip_unpack(stored: Bytes, size: int) -> Bytes:
@@ -142,8 +149,8 @@ def _gzip_unpack(stored: Bytes, size: int) -> Bytes:
     return _exactly(data, size)
 
 
-def _none_pack(data: Bytes, hurry: bool) -> Bytes:
-    return data
+def _none_pack_all(chunks: Sequence[Bytes], hurry: bool) -> list[Bytes]:
+    return list(chunks)
 
 
 def _none_unpack(stored: Bytes, size: int) -> Bytes:
@@ -157,17 +164,22 @@ def _exactly(data: Bytes, size: int) -> Bytes:
 
 
 CODECS = {
-    "lz4": Codec(32004, (0,), _lz4_pack, _lz4_unpack),  # as registered with the HDF Group
-    "zstd": Codec(32015, (ZSTD_LEVEL,), _zstd_pack, _zstd_unpack),
-    "gzip": Codec(1, (GZIP_LEVEL,), _gzip_pack, _gzip_unpack),
-    "none": Codec(0, (), _none_pack, _none_unpack),
+    "lz4": Codec(32004, (0,), _lz4_pack_all, _lz4_unpack),  # as registered with the HDF Group
+    "zstd": Codec(32015, (ZSTD_LEVEL,), _zstd_pack_all, _zstd_unpack),
+    "gzip": Codec(1, (GZIP_LEVEL,), _gzip_pack_all, _gzip_unpack),
+    "none": Codec(0, (), _none_pack_all, _none_unpack),
 }
 
 
 def store(codec: str, data: Bytes, *, hurry: bool = False) -> bytes:
     """Compress one chunk and append its checksum; `hurry` where it will hardly shrink."""
-    packed = CODECS[codec].pack(data, hurry)
-    return b"".join((packed, checksum(packed)))
+    return store_all(codec, [data], hurry=hurry)[0]
+
+
+def store_all(codec: str, chunks: Sequence[Bytes], *, hurry: bool = False) -> list[bytes]:
+    """As :func:`store`, for many chunks: sooner done where several threads do so."""
+    packed = CODECS[codec].pack(chunks, hurry)
+    return [b"".join((part, checksum(part))) for part in packed]
 
 
 def restore(codec: str, stored: bytes, size: int) -> Bytes:
