@@ -471,8 +471,11 @@ def test_samples_that_were_not_downloaded_are_missed(root):
         read(root)
     for path in (eye(root, 1), eye(root, 2)):
         path.symlink_to("objects/nowhere.tsv.gz")
-    with pytest.raises(FormatError, match=r"a link to data that were not fetched, as are 2 of 2"):
-        read(root)
+    for folder in (root, eye(root, 1).parent):
+        with pytest.raises(FormatError, match=r"were not fetched, one of 2 among 2 files of gaze"):
+            read(folder)
+    with pytest.raises(FormatError, match="a link to data that were not fetched; run `git annex"):
+        read(eye(root, 1))
     eye(root, 1).unlink()
     eye(root, 1).write_text("/annex/objects/MD5E-s1234--abcdef.tsv.gz\n")
     with pytest.raises(FormatError, match="a pointer to data that were not fetched; run `git an"):
@@ -632,6 +635,10 @@ def test_places_of_events_are_in_the_unit_of_gaze(root):
     rewrite(eye(root, 1, "physioevents.tsv.gz"), [[FIRST_MS, 0.1, "fixation", 0.25, 0.5]])
     (recording,) = read(root)
     assert recording.fixations[["x_px", "y_px"]].iloc[0].tolist() == [480, 540]
+    # where a code for lost gaze stands, the samples tell
+    rewrite(eye(root, 1, "physioevents.tsv.gz"), [[FIRST_MS, 0.1, "fixation", 1e8, 1e8]])
+    (recording,) = read(root)
+    assert recording.fixations[["x_px", "y_px"]].iloc[0].tolist() == [960, 270]
 
 
 def test_shares_of_a_scene_are_not_of_the_screen(root):

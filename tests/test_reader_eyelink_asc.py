@@ -491,6 +491,17 @@ def test_a_trial_that_was_paused_goes_on(keeps, tmp_path):
         assert recording.samples["trial"].tolist() == [1] * 40 + [2] * 20 + [0] * 20
 
 
+def test_events_of_all_kinds_count_from_the_same_start_of_a_paused_trial(tmp_path):
+    saccade = "ESACC R  1502\t1506\t6\t100.0\t50.0\t200.0\t50.0\t2.0\t100\n"
+    text = "MSG\t990 TRIALID 1\n"
+    text += block(1000, events="EFIX R   1000\t1009\t10\t100.0\t50.0\t900\n")
+    text += block(1500, events=saccade) + "MSG\t1800 TRIAL_RESULT 0\n"
+    text = "".join(line for line in text.splitlines(True) if not line[0].isdigit())
+    (recording,) = read_text(tmp_path, text)
+    assert recording.fixations["onset_ms"].tolist() == [0]
+    assert recording.saccades["onset_ms"].tolist() == [502]
+
+
 @pytest.mark.parametrize("begin", ["trial_start 1", "TRIALID 1"])
 def test_only_trials_of_opensesame_end_with_its_words(begin, tmp_path):
     text = block(1000, count=100) + f"MSG\t1000 {begin}\nMSG\t1030 end_trial\n"

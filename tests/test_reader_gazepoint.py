@@ -138,6 +138,14 @@ def test_users_who_were_put_together_are_recordings(export, tmp_path):
         pd.testing.assert_frame_equal(recording.fixations[columns], expected.fixations[columns])
 
 
+def test_a_user_with_hardly_any_gaze_is_no_list_of_fixations(tmp_path):
+    header, *rows = gazepoint().rows
+    users = [("A", rows), ("B", rows[:1])]
+    bound = [[*header[:-1], "USER_FILE"], *([*r[:-1], who] for who, mine in users for r in mine)]
+    first, second = read(Sheet(bound, ",").write(tmp_path / "all_users.csv"))
+    assert (len(first.samples), len(second.samples)) == (len(rows), 1)
+
+
 def test_each_of_several_columns_of_time_is_a_recording(tmp_path):
     expected = one(gazepoint().write(tmp_path / "g.csv"))
     sheet = gazepoint()
@@ -203,6 +211,8 @@ def test_a_log_of_open_gaze(tmp_path):
     (marked,) = read(path, ReadOptions(trial_from=r"show (\S+)"))
     assert marked.samples["trial"].tolist() == [0] * 20 + [1] * 40 + [2] * 20
     assert set(marked.samples["stimulus"].dropna()) == {"a.png", "b.png"}
+    with pytest.raises(FormatError, match="no message matches 'hide', with which trials are to"):
+        read(path, ReadOptions(trial_from="hide"))
 
 
 def test_semicolons_and_decimal_commas(tmp_path):

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -234,11 +235,29 @@ def test_other_rows_may_be_shorter_and_damaged_ones_may_not(mapped):
         mapped(log.replace("\t21", ""), mapping)
 
 
+def test_short_rows_of_a_log_are_told_apart_once_for_each_kind(mapped, monkeypatch):
+    calls = Counter()
+
+    def counted(values, codes):
+        calls[len(values)] += 1
+        return is_one_of(values, codes)
+
+    is_one_of = reader._is_one_of
+    monkeypatch.setattr(reader, "_is_one_of", counted)
+    log = "t\tkind\tx\ty\n0\tgaze\t10\t20\n" + "0\tMSG\tgo\n0\tKEY\n" * 100
+    (recording,) = mapped(log, f'{SHORT}[rows]\ncolumn = "kind"\nis = ["gaze"]\n')
+    assert recording.skipped == {"other rows": 200}
+    assert calls[1] <= 3
+
+
 def test_blanks_about_names_and_texts_mean_nothing(mapped):
-    table = "t, x , y, n\n0, 10, 20, a.jpg\n4, 11, 21, a.jpg \n"
+    table = "t, x , y, n\n0, 10, 20, a.jpg\n4, 11, 21, a.jpg \n8, 12, 22, \n"
     (recording,) = mapped(table, f'{SHORT}stimulus = "n"\n')
+    assert recording.samples["x_px"].tolist() == [10, 11, 12]
+    assert recording.samples["stimulus"].fillna("none").tolist() == ["a.jpg", "a.jpg", "none"]
+    assert recording.samples["trial"].tolist() == [1, 1, 0]
+    (recording,) = mapped(table, f'{SHORT}[rows]\ncolumn = "n"\nis = ["a.jpg"]\n')
     assert recording.samples["x_px"].tolist() == [10, 11]
-    assert recording.samples["stimulus"].tolist() == ["a.jpg"] * 2
 
 
 def test_stamps_that_repeat_often_are_said_to_be_spread_by_a_rate(mapped):
@@ -271,6 +290,17 @@ def test_trials_with_a_clock_of_their_own_follow_each_other(mapped):
     assert recording.skipped == {}
     assert recording.samples["tracker_time_us"].tolist() == [4000 * i for i in range(60)]
     assert recording.samples["t_ms"].tolist() == [4 * (i % 20) + 2 for i in range(60)]
+
+
+@pytest.mark.parametrize(("shortest", "pause"), [(1, 0), (20, 5)])
+def test_trials_with_a_clock_of_their_own_may_be_short_or_paused(shortest, pause, mapped):
+    counts = (20, shortest, 20, 20)
+    times = [(i, number) for number, count in enumerate(counts) for i in range(count)]
+    cells = [(4 * i, f"{number}.png" if i >= pause else "") for i, number in times]
+    table = "t,x,y,n\n" + "".join(f"{t},10,20,{name}\n" for t, name in cells)
+    (recording,) = mapped(table, f'{SHORT}stimulus = "n"\n')
+    assert recording.skipped == {}
+    assert recording.samples["tracker_time_us"].tolist() == [4000 * i for i in range(sum(counts))]
 
 
 def test_a_clock_that_starts_anew_with_few_trials_is_not_theirs(mapped):

@@ -52,6 +52,11 @@ def test_annotations_begin_trials(surfaces, tmp_path):
     assert stimulus.iloc[10:].tolist() == ["a.jpg"] * 50 + ["b.jpg"] * 60
     (plain,) = read(folder)
     assert set(plain.samples["trial"]) == {1}
+    with pytest.raises(FormatError, match="no message matches 'present', with which trials are to"):
+        read(folder, ReadOptions(trial_from="present"))
+    (folder / "exports" / "000" / "annotations.csv").unlink()
+    with pytest.raises(FormatError, match="no message matches 'show', with which trials are to"):
+        read(folder, ReadOptions(trial_from="show"))
 
 
 @pytest.mark.parametrize("name", ["gaze.pldata", "pupil_data"])

@@ -103,6 +103,9 @@ def test_the_rule_for_trials_reads_events(tmp_path):
     assert samples["trial"].tolist() == [0] * 10 + [1] * 60 + [2] * 50
     assert set(samples["stimulus"].dropna()) == {"a.jpg", "b.jpg"}
     assert set(one(folder).samples["trial"]) == {1}
+    (folder / "events.csv").unlink()
+    with pytest.raises(FormatError, match="no message matches 'show', with which trials are to"):
+        one(folder, trial_from="show")
 
 
 def test_files_with_a_prefix_and_fixations_alone(tmp_path):

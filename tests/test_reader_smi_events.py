@@ -49,6 +49,8 @@ def test_the_rule_for_trials(tmp_path):
     recording = one(path, trial_from=r"keypress (\w)")
     assert recording.fixations["trial"].tolist() == [0, 0, 1]
     assert recording.fixations["stimulus"].iloc[2] == "A"
+    with pytest.raises(FormatError, match="no message matches 'click', with which trials are to"):
+        one(path, trial_from="click")
 
 
 def test_without_user_events_trials_are_those_of_the_column(tmp_path):
@@ -113,6 +115,8 @@ def test_what_a_spreadsheet_makes_of_it(tmp_path):
     plain = one(write(tmp_path, text, "a/events.txt"))
     assert plain.subject == "P03"
     assert_same([plain], [one(write(tmp_path, filled, "b/events.txt"))])
+    exact = filled.replace("167531377718", "1.67531377718e+11")
+    assert_same([plain], [one(write(tmp_path, exact, "c/events.txt"))])
     rounded = filled.replace("167531377718", "1.67531E+11")
     with pytest.raises(FormatError, match=r"csv:19: 'start' is 1.67531E\+11, as a spreadsheet has"):
         read(write(tmp_path, rounded, "events.csv"))

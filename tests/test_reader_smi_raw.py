@@ -78,6 +78,8 @@ def test_the_rule_for_trials(tmp_path):
     assert set(one(path, trial_from="second").samples["stimulus"].isna()) == {True}
     with pytest.raises(ConfigError, match="no regular expression"):
         one(path, trial_from="(")
+    with pytest.raises(FormatError, match="no message matches 'third', with which trials are to"):
+        one(path, trial_from="third")
 
 
 def test_without_messages_trials_are_those_of_the_column(tmp_path):
@@ -158,16 +160,20 @@ def test_recordings_of_one_participant_are_refused(tmp_path):
     assert recording.samples["trial"].tolist() == [1] * 60 + [2] * 60
 
 
-def test_messages_that_a_spreadsheet_has_filled_up_are_counted(tmp_path):
+def test_messages_and_facts_that_a_spreadsheet_has_filled_up(tmp_path):
     sheet = smi_raw()
     for number, row in enumerate(sheet.rows):
-        if row[1] == "MSG":
-            row += [""] * (len(sheet.rows[0]) - len(row))
-        else:
+        if row[1] != "MSG":
             row.insert(3, "930.50" if number else "L Raw X [px]")
-    recording = one(Sheet(sheet.rows, ",").write(tmp_path / "raw.csv"))
-    assert recording.skipped == {"msg rows": 3}
-    assert len(recording.samples) == 80
+    expected = read(sheet.write(tmp_path / "raw.tsv"))
+    assert expected[0].samples["stimulus"].nunique() == 2
+    width = len(sheet.rows[0])
+    padded = [[*row, *[""] * (width - len(row))] for row in sheet.rows]
+    assert_same(read(Sheet(padded, ",").write(tmp_path / "raw.csv")), expected)
+    head = "## Subject:,P07" + "," * (width - 2) + "\n"
+    text = head + Sheet(padded, ",").text()
+    (tmp_path / "told.csv").write_text(text, encoding="utf-8")
+    assert one(tmp_path / "told.csv").subject == "P07"
 
 
 def test_labels_of_one_eye(tmp_path):

@@ -182,7 +182,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
             raise FormatError(
                 f"{folder}: over {_MOST_FILES} files, expected one recording's folder"
             )
-        if file.is_file():
+        # a link to data that were not fetched tells so when it is opened
+        if file.is_file() or (file.is_symlink() and not file.exists()):
             yield file
 
 
@@ -203,11 +204,18 @@ def pieces(path: Path, options: ReadOptions | None = None) -> Iterator[Recording
             f"{path}: {reader.title}: has no messages that could begin trials; "
             "leave out --trial-from"
         )
+    has_trials = options.trial_from is None
     for piece in in_order(path, reader.read(path, options)):
+        has_trials |= any((table["trial"] > 0).any() for table in (piece.samples, piece.fixations))
         yield replace(
             piece,
             profile=piece.profile or reader.profile,
             prefers_vendor=not reader.is_reproduced and len(piece.fixations) > 0,
+        )
+    if not has_trials:
+        raise FormatError(
+            f"{path}: no message matches {options.trial_from!r}, with which trials are to begin, "
+            "while gaze was recorded; correct --trial-from, or leave it out"
         )
 
 

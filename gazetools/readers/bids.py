@@ -335,14 +335,14 @@ def _gaze_px(
         x = x * _MM_PER[unit] / screen.width_mm * screen.width_px
         y = y * _MM_PER[unit] / screen.height_mm * screen.height_px
     if unit == "share":
-        size = (1, 1) if _stay_shares(file, unit, display) else display.px or (1, 1)
-        return _from_top_left(file, x * size[0], y * size[1], size, display.origin)
+        width, height = _size_px(file, display) or (1, 1)
+        return _from_top_left(file, x * width, y * height, (width, height), display.origin)
     return _from_top_left(file, x, y, display.px, display.origin)
 
 
-def _stay_shares(file: PhysioFile, unit: str, display: Display) -> bool:
-    """Tell shares of what is no screen, or of one whose size in px is not known."""
-    return unit == "share" and (display.px is None or not _is_on_screen(file))
+def _size_px(file: PhysioFile, display: Display) -> tuple[int, int] | None:
+    """Size of what gaze is on, if that is the screen."""
+    return display.px if _is_on_screen(file) else None
 
 
 def _is_on_screen(file: PhysioFile) -> bool:
@@ -415,7 +415,7 @@ def _recording(
         **tables,
         screen_px=display.px,
         screen=display.screen,
-        normalised=_stay_shares(seen.file, seen.gaze_unit, display),
+        normalised=seen.gaze_unit == "share" and _size_px(seen.file, display) is None,
         fixed_rate_hz=number_in(files[0].sidecar, "SamplingFrequency"),
         validation=_validation(eyes),
         about=_about(eyes, seen.gaze_unit, display),
@@ -426,8 +426,8 @@ def _recording(
 def _events(eye: _Eye, display: Display, skipped: Counter[str]) -> pd.DataFrame:
     """Events beside an eye's samples, at places in the same unit."""
     events = read_events(eye.file, eye.time_unit, skipped)
-    places = events.rename(columns={"x_px": "x", "y_px": "y"})
-    x, y = _gaze_px(eye.file, places.astype({"x": float, "y": float}), eye.gaze_unit, display)
+    places = events.rename(columns={"x_px": "x", "y_px": "y"}).astype({"x": float, "y": float})
+    x, y = _gaze_px(eye.file, _without_codes(places), eye.gaze_unit, display)
     return events.assign(x_px=x, y_px=y)
 
 

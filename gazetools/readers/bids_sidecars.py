@@ -89,7 +89,7 @@ def runs_below(path: Path) -> list[list[PhysioFile]]:
     absent = [file.path for file in eyes if not file.path.is_file()]
     if absent:
         raise FormatError(
-            f"{absent[0]}: a link to data that were not fetched, as are {len(absent)} of "
+            f"{absent[0]}: a link to data that were not fetched, one of {len(absent)} among "
             f"{len(eyes)} files of gaze; fetch them (`datalad get`), or name a folder in which all "
             "are there"
         )

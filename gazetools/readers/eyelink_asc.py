@@ -317,7 +317,7 @@ def _placed(
         start_ms = table["start_ms"].to_numpy()
         block = np.maximum.accumulate(table["block"].to_numpy())
         trial = trials.of_rows(np.rint(start_ms * 1000).astype(np.int64), block)
-        onset_ms = start_ms - trials.begin_ms(trial, block)
+        onset_ms = start_ms - trials.begin_ms(trial)
         table = table.drop(columns=["first_row", "last_row"])
     table = table.assign(trial=trial, onset_ms=onset_ms)
     table["stimulus"] = trials.stimulus(trial)

@@ -163,13 +163,18 @@ class Trials:
             trial[first:end] = index + 1
         return trial
 
-    def begin_ms(self, trial: Integers, block: Integers) -> Floats:
-        """When the trial of each event (n,) began, in a file without samples."""
-        started = np.array([b.start_ms or 0.0 for b in self._asc.blocks])[block]
-        marks = np.array([-np.inf, *(mark.time_ms for mark in self._marks)])[trial]
-        begin = pd.Series(np.maximum(started, marks))
-        # a trial that was paused goes on in a later block
-        return np.asarray(begin.groupby(trial).transform("min"), np.float64)
+    def begin_ms(self, trial: Integers) -> Floats:
+        """When the trial of each event (n,) began, in a file without samples.
+
+        That is at its message, or, if nothing was recorded then, with the block that follows.
+        """
+        blocks = self._asc.blocks
+        lines = np.array([0, *(mark.line for mark in self._marks)])
+        following = np.searchsorted([block.last_line for block in blocks], lines)
+        started = np.array([block.start_ms or 0.0 for block in blocks])
+        marks = np.array([-np.inf, *(mark.time_ms for mark in self._marks)])
+        begin = np.maximum(started[np.minimum(following, len(blocks) - 1)], marks)
+        return np.asarray(begin[trial], np.float64)
 
     def stimulus(self, trial: Integers) -> pd.Series:
         """Name of what each of the trials (n,) showed."""

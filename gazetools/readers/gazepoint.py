@@ -147,28 +147,37 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
             f"{path}: no row with a {table.columns['time_s']!r} among {len(timed)}; "
             "export the file again"
         )
-    rows = rows.assign(
-        stimulus=rows["stimulus"].fillna(rows["media_id"]),
-        subject=rows["subject"].str.replace(_FILE_ENDING, "", regex=True).fillna("unnamed"),
-        recording=stem_of(path) + rows["session"].map(lambda n: f"-{n + 1}" if n else ""),
-    )
-    users = [
-        _with_fixations(_with_clock(of_user.reset_index(drop=True), header))
-        for _, of_user in rows.groupby(["subject", "session"], sort=False)
-    ]
+    users = _users(path, rows, header)
     found = {size for of_user in users if (size := _screen_px(of_user))}
     screen_px = found.pop() if len(found) == 1 else None
-    recordings = [
-        _recording(path, _in_px(of_user, screen_px or (1, 1)), options) for of_user in users
-    ]
+    users = [_in_px(of_user, screen_px or (1, 1)) for of_user in users]
+    if _lists_fixations(users):
+        recordings = [_fixation_list(path, of_user) for of_user in users]
+    else:
+        rule = options.trial_from
+        recordings = [_gaze(path, _with_trials(path, of_user, rule)) for of_user in users]
     first, *others = [_described(r, table, header, screen_px) for r in recordings]
     return [replace(first, skipped=add_counts(skipped, first.skipped)), *others]
 
 
-def _recording(path: Path, rows: pd.DataFrame, options: ReadOptions) -> Recording:
-    if rows.duplicated(["run", "FPOGID"]).mean() < _MOST_REPEATED:
-        return _fixation_list(path, rows)
-    return _gaze(path, _with_trials(path, rows, options.trial_from))
+def _users(path: Path, rows: pd.DataFrame, header: list[str]) -> list[pd.DataFrame]:
+    """Part the rows of users, and those of clocks, each with times and fixations."""
+    rows = rows.assign(
+        stimulus=rows["stimulus"].fillna(rows["media_id"]),
+        subject=rows["subject"].str.replace(_FILE_ENDING, "", regex=True).fillna("unnamed"),
+    )
+    users = []
+    for (_, session), mine in rows.groupby(["subject", "session"], sort=False):
+        name = stem_of(path) + (f"-{session + 1}" if session else "")
+        mine = _with_clock(mine.reset_index(drop=True).assign(recording=name), header)
+        users.append(_with_fixations(mine))
+    return users
+
+
+def _lists_fixations(users: list[pd.DataFrame]) -> bool:
+    """Tell ``fixations`` from ``all_gaze``; of all users, as one may have a few samples only."""
+    repeated = np.concatenate([rows.duplicated(["run", "FPOGID"]) for rows in users])
+    return bool(repeated.mean() < _MOST_REPEATED)
 
 
 def _header(head: str) -> list[str]:

@@ -188,7 +188,8 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
     for name in whole:
         rows[name] = rows[name].astype("float64")
     for name in texts:
-        rows[name] = rows[name].str.strip()
+        stripped = rows[name].str.strip()
+        rows[name] = stripped.mask(stripped.isin(layout.nulls))
     return replace(table, frame=rows), header, others
 
 
@@ -241,17 +242,20 @@ class _OtherRows:
     def __init__(self, at: int, separator: str, codes: Codes) -> None:
         self.count = 0
         self._at, self._separator, self._codes = at, separator, codes
+        self._is_other: dict[str, bool] = {}
 
     def __call__(self, row: str) -> bool:
-        cell = cells_of(row, self._separator)[self._at : self._at + 1]
-        is_other = not _is_one_of(pd.Series(cell, dtype="str"), self._codes).any()
-        self.count += is_other
-        return is_other
+        cell = "".join(cells_of(row, self._separator)[self._at : self._at + 1]).strip()
+        if cell not in self._is_other:  # a log may hold a million of few kinds
+            asked = _is_one_of(pd.Series([cell], dtype="str"), self._codes)
+            self._is_other[cell] = not asked.any()
+        self.count += self._is_other[cell]
+        return self._is_other[cell]
 
 
 def _asked(table: Table, mapping: Mapped) -> Bools:
     """Tell which rows (n,) the mapping asks for."""
-    values = table.frame["rows"].fillna("")
+    values = table.frame["rows"].str.strip().fillna("")
     asked = _is_one_of(values, mapping.rows_codes).to_numpy()
     if len(asked) and not asked.any():
         found = ", ".join(repr(value) for value in values.unique()[:10])
@@ -370,13 +374,14 @@ def _samples(
 def _on_one_clock(time_us: Floats, trial: Integers) -> Floats:
     """Put trials (n,) one after the other, if the clock starts anew with most of them."""
     timed = ~np.isnan(time_us)
-    steps = np.diff(time_us[timed])
-    begins = np.diff(trial[timed]) != 0
-    anew = begins & (steps < 0)
-    if not anew.sum() > begins.sum() / 2:
+    steps, trial = np.diff(time_us[timed]), trial[timed]
+    changes = np.diff(trial) != 0
+    begins = changes & (trial[1:] > 0)  # between trials the clock may run on
+    if not np.count_nonzero(changes & (steps < 0)) > np.count_nonzero(begins) / 2:
         return time_us
     usual = np.median(steps[steps > 0]) if (steps > 0).any() else 1.0
-    later = np.where(anew, usual - steps, 0.0).cumsum()
+    # after a trial of one sample it does not step back
+    later = np.where(changes & (steps <= 0), usual - steps, 0.0).cumsum()
     time_us = time_us.copy()
     time_us[timed] += np.concatenate(([0.0], later))
     return time_us

@@ -77,6 +77,10 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
 
 
 def _check_is_file(path: Path) -> None:
+    if path.is_symlink() and not path.exists():
+        raise FormatError(
+            f"{path}: a link to data that were not fetched; run `git annex get` on it"
+        )
     if not path.exists():
         raise FormatError(f"{path}: no such file")
     if path.is_dir():

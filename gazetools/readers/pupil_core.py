@@ -181,8 +181,8 @@ def _read_file(path: Path, file: Path, options: ReadOptions) -> Recording:
         gaze=_of_kind(family.find(gaze_role), "gaze"),
         fixations=_of_kind(family.find(fixation_role), "fixations"),
         blinks=general.find("blinks"),
-        annotations=general.find("annotations") if options.trial_from is not None else None,
-        trial_from=options.trial_from or "",
+        annotations=general.find("annotations"),
+        trial_from=options.trial_from,
         software=_software(info),
     )
     return parts.recording()
@@ -223,7 +223,7 @@ class _Parts:
     fixations: Path | None
     blinks: Path | None
     annotations: Path | None
-    trial_from: str
+    trial_from: str | None
     software: str
 
     def recording(self) -> Recording:
@@ -300,20 +300,26 @@ class _Parts:
         )
         rows, repeated = in_time_order(rows)
         rows = rows.assign(**self._who())
-        if self.annotations is not None:
-            rows = self._with_trials(rows, self.annotations)
+        if self.trial_from is not None:
+            rows = self._with_trials(rows, self.trial_from)
         return samples_table(rows), add_counts(counts, repeated)
 
-    def _with_trials(self, rows: pd.DataFrame, annotations: Path) -> pd.DataFrame:
+    def _with_trials(self, rows: pd.DataFrame, rule: str) -> pd.DataFrame:
         """Part samples by the annotations that match the rule."""
-        told = _with_times(annotations, "time_s", {"label": ("label",)}, may_be_empty=True).frame
-        told = told[told["label"].notna()]
-        messages = zip((told["time_s"] * 1e6).round().astype("int64"), told["label"], strict=True)
-        marks = trial_marks(self.path, messages, self.trial_from)
+        marks = trial_marks(self.path, self._messages(), rule)
         trial, stimulus = trials_from(*marks, rows["tracker_time_us"].to_numpy(np.int64))
         if self.surface is not None:
             stimulus = stimulus.fillna(self.surface).where(trial > 0)
         return rows.assign(trial=trial, stimulus=stimulus)
+
+    def _messages(self) -> list[tuple[int, str]]:
+        file = self.annotations
+        if file is None or not has_columns(header_of(file), ("timestamp", "label")):
+            return []
+        told = _with_times(file, "time_s", {"label": ("label",)}, may_be_empty=True).frame
+        told = told[told["label"].notna()]
+        time_us = (told["time_s"] * 1e6).round().astype("int64")
+        return list(zip(time_us.tolist(), told["label"], strict=True))
 
     def _events(self, listed: Table | None) -> tuple[pd.DataFrame, dict[str, int]]:
         columns = ["begin_us", "last_us", "duration_ms", "x_px", "y_px"]

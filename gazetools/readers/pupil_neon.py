@@ -238,11 +238,13 @@ class _Parts:
         return rows.join(found)
 
     def _trials(self, id_: str, time_us: np.ndarray) -> tuple[Any, Any]:
-        rule, marks = self._options.trial_from, _rows(self._events, id_)
-        if rule is None or marks is None:
+        rule, told = self._options.trial_from, _rows(self._events, id_)
+        if rule is None:
             return 1, pd.Series(None, index=range(len(time_us)), dtype="str")
-        marks = marks[marks["name"].notna()]
-        messages = zip((marks["time_ns"] // 1000).tolist(), marks["name"], strict=True)
+        messages: list[tuple[int, str]] = []
+        if told is not None:
+            told = told[told["name"].notna()]
+            messages = list(zip((told["time_ns"] // 1000).tolist(), told["name"], strict=True))
         return trials_from(*trial_marks(self.path, messages, rule), time_us)
 
     def _about(self, info: Mapping[str, Any]) -> About:

@@ -66,7 +66,7 @@ _ROW = re.compile(r"^(Fixation|Saccade|Blink)(?: ([LRB]))?$")
 _USER_EVENT = re.compile(r"^User ?Event$")
 _EYES = {"L": "left", "R": "right"}
 _LARGEST = 2.0**53
-_FILLERS = ' \t,;"'
+FILLERS = ' \t,;"'
 """What a spreadsheet program puts behind a fact."""
 _NULLS = ("", "-", ".", "NA", "NaN", "nan")
 _WANTED = {
@@ -190,7 +190,7 @@ class _Sections:
                 if fact is None and not line.strip(" \t#").startswith("[") and self._rows:
                     self.skipped["other rows"] += 1
                 elif fact:
-                    self.facts[fact[1].strip()] = fact[2].strip(_FILLERS)
+                    self.facts[fact[1].strip()] = fact[2].strip(FILLERS)
 
     def _take_columns(self, section: str, number: int, line: str) -> None:
         names = _cells(line.replace("##", "").strip())
@@ -240,7 +240,7 @@ class _Sections:
         text = cells[at].strip()
         if text in _NULLS:
             return np.nan
-        if "E+" in text.upper():
+        if "E+" in text:  # e+ is of programs that write all digits
             self._damaged(number, f"{name!r} is {text[:40]}, as a spreadsheet has rounded it")
         try:
             value = float(text.replace(",", "."))
@@ -281,9 +281,10 @@ def _with_trials(
     """Give events their trial, its stimulus and onsets; count user events that begin none."""
     begin_us = events["begin_us"].to_numpy(np.int64)
     marks_us, stimuli = trial_marks(path, sections.messages, options.trial_from or SHOWN_FILE)
-    if len(marks_us):
+    if options.trial_from is not None or len(marks_us):
         trial, stimulus = trials_from(marks_us, stimuli, begin_us)
-        clock_us = np.append(min(begin_us[0], marks_us[0]), marks_us)[trial]
+        first_us = np.append(marks_us, begin_us[0]).min()
+        clock_us = np.append(first_us, marks_us)[trial]
     else:
         number = events["trial"].fillna(0)
         changes = number != number.shift()

@@ -41,14 +41,13 @@ recording paused between two trials; they are at the mean of the labelled eye's 
 size in px is the Calibration Area; in mm, and the distance, as the header says.
 
 Left out: EPOS and GVEC, which are in the camera's space (and rounded to half a degree), CR, Raw.
-Dropped and counted: rows that are no samples (among them messages that a spreadsheet has filled
-up with empty cells), samples without a time, and that repeat one. Refused: recordings of one
-participant, or trials, whose clocks start anew.
+Dropped and counted: rows that are no samples, samples without a time, and that repeat one.
+Refused: recordings of one participant, or trials, whose clocks start anew.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +69,7 @@ from gazetools.readers.delimited import Layout, Table, column_names, match_colum
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
+from gazetools.readers.smi_events import FILLERS
 from gazetools.readers.trial_marks import SHOWN_FILE, trial_marks, trials_from
 from gazetools.readers.vendor_events import fixations_of_labels
 from gazetools.tables import FIXATIONS, SAMPLES
@@ -145,7 +145,7 @@ def _look(head: str) -> _Export | None:
     for number, line in enumerate(re.split(r"\r\n|\n|\r", head)[:1000], start=1):
         if line.startswith(("##", '"##')):
             name, _, value = line.partition(":")
-            facts[name.strip('"# \t')] = value.strip('" \t')
+            facts[name.strip('"# \t')] = value.strip(FILLERS)
             continue
         separator = next((s for s in "\t;," if s in line), None)
         if separator is None or "time" not in line.lower():
@@ -203,7 +203,10 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
 
 
 def _read_table(path: Path, export: _Export) -> tuple[Table, list[tuple[float, str]]]:
-    """Read the rows, and apart from them the messages, which have four cells only."""
+    """Read the rows, and apart from them the messages, which have four cells.
+
+    A spreadsheet program fills them up with empty ones.
+    """
     names = list(export.names)
     texts = match_columns(names, _TEXTS)
     event = next((name for name in _INDEX if name in texts), None)
@@ -214,11 +217,23 @@ def _read_table(path: Path, export: _Export) -> tuple[Table, list[tuple[float, s
         cells = [cell.strip('" ') for cell in row.split(export.separator, 3)]
         if len(cells) != 4 or cells[1] != "MSG" or not re.fullmatch(r"\d{1,15}(\.\d*)?", cells[0]):
             return False
-        messages[float(cells[0]), re.sub(r"^#?\s*Message:\s*", "", cells[3])] = None
+        messages[float(cells[0]), _said(cells[3])] = None
         return True
 
     layout = Layout(export.separator, export.header_line, nulls=_NULLS, forgive=is_message)
-    return read_columns(path, layout, texts, match_columns(names, wanted)), list(messages)
+    table = read_columns(path, layout, texts, match_columns(names, wanted))
+    rows = table.frame
+    if {"time", "type"} <= set(rows) and (rows["type"] == "MSG").any():
+        said = read_columns(path, layout, {"text": names[3]}, {}).frame["text"]
+        filled = (rows["type"] == "MSG") & said.notna() & rows["time"].notna()
+        for time, text in zip(rows["time"][filled], said[filled], strict=True):
+            messages[float(time), _said(text.strip('" '))] = None
+        table = replace(table, frame=rows[~filled].reset_index(drop=True))
+    return table, list(messages)
+
+
+def _said(cell: str) -> str:
+    return re.sub(r"^#?\s*Message:\s*", "", cell)
 
 
 def _samples_only(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -281,11 +296,10 @@ class _Recording:
         """Give rows their trial and stimulus; count the messages that begin none."""
         named = rows["stimulus"].notna().any() if "stimulus" in rows else False
         time_us = rows["tracker_time_us"].to_numpy(np.int64)
-        if self.options.trial_from is not None or not named:
-            begin_us, stimuli = trial_marks(
-                self.path, self.messages, self.options.trial_from or SHOWN_FILE
-            )
-            if len(begin_us):
+        rule = self.options.trial_from
+        if rule is not None or not named:
+            begin_us, stimuli = trial_marks(self.path, self.messages, rule or SHOWN_FILE)
+            if rule is not None or len(begin_us):
                 trial, stimulus = trials_from(begin_us, stimuli, time_us)
                 rows = rows.assign(trial=trial, stimulus=stimulus)
                 return rows, len(self.messages) - len(begin_us)
