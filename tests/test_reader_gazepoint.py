@@ -215,6 +215,12 @@ def test_a_log_of_open_gaze(tmp_path):
         read(path, ReadOptions(trial_from="hide"))
 
 
+def test_a_list_of_fixations_has_no_messages(tmp_path):
+    path = gazepoint_fixations().write(tmp_path / "u_fixations.csv")
+    with pytest.raises(FormatError, match="a list of fixations has no messages"):
+        read(path, ReadOptions(trial_from="show"))
+
+
 def test_semicolons_and_decimal_commas(tmp_path):
     sheet = gazepoint()
     expected = one(sheet.write(tmp_path / "g.csv"))

@@ -57,6 +57,10 @@ def test_annotations_begin_trials(surfaces, tmp_path):
     (folder / "exports" / "000" / "annotations.csv").unlink()
     with pytest.raises(FormatError, match="no message matches 'show', with which trials are to"):
         read(folder, ReadOptions(trial_from="show"))
+    for file in (folder / "exports" / "000").rglob("gaze_*.csv"):
+        file.unlink()
+    with pytest.raises(FormatError, match="a list of fixations has no messages"):
+        read(folder, ReadOptions(trial_from="show"))
 
 
 @pytest.mark.parametrize("name", ["gaze.pldata", "pupil_data"])

@@ -106,6 +106,9 @@ def test_the_rule_for_trials_reads_events(tmp_path):
     (folder / "events.csv").unlink()
     with pytest.raises(FormatError, match="no message matches 'show', with which trials are to"):
         one(folder, trial_from="show")
+    (folder / "gaze.csv").unlink()
+    with pytest.raises(FormatError, match="a list of fixations has no messages"):
+        one(folder, trial_from="show")
 
 
 def test_files_with_a_prefix_and_fixations_alone(tmp_path):

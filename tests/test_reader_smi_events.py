@@ -123,7 +123,10 @@ def test_what_a_spreadsheet_makes_of_it(tmp_path):
 
 
 def test_event_statistics(tmp_path):
-    first, second = read(event_statistics().write(tmp_path / "stats.txt"))
+    path = event_statistics().write(tmp_path / "stats.txt")
+    with pytest.raises(FormatError, match="a list of fixations has no messages"):
+        read(path, ReadOptions(trial_from="click"))
+    first, second = read(path)
     assert (first.subject, second.subject) == ("P01", "P02")
     assert first.fixations["onset_ms"].tolist() == [10, 240, 105]
     assert first.fixations["duration_ms"].tolist() == [200.5, 400, 200]

@@ -76,7 +76,7 @@ from gazetools.readers.building import (
 from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.readers.trial_marks import trial_marks, trials_from
+from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     drop_bad_fixations,
     finish_fixations,
@@ -152,6 +152,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     screen_px = found.pop() if len(found) == 1 else None
     users = [_in_px(of_user, screen_px or (1, 1)) for of_user in users]
     if _lists_fixations(users):
+        expect_no_rule(path, options.trial_from)
         recordings = [_fixation_list(path, of_user) for of_user in users]
     else:
         rule = options.trial_from

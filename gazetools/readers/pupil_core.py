@@ -69,7 +69,7 @@ from gazetools.readers.pupil_files import (
     read_table,
 )
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.readers.trial_marks import trial_marks, trials_from
+from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     label_samples,
     place_blinks,
@@ -252,6 +252,7 @@ class _Parts:
         return self._made(gaze, counts, **tables)
 
     def _without_samples(self, listed: Table) -> Recording:
+        expect_no_rule(self.path, self.trial_from)
         events, counts = self._events(listed)
         tables, dropped = list_events(events, self._blinks(), self._who(), _SOURCE)
         return self._made(listed, add_counts(counts, dropped), **tables)

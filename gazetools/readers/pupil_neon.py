@@ -64,7 +64,7 @@ from gazetools.readers.pupil_files import (
     read_cloud,
 )
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
-from gazetools.readers.trial_marks import trial_marks, trials_from
+from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     label_samples,
     place_blinks,
@@ -171,6 +171,7 @@ class _Parts:
         info = read_json(self._family.find("info", ".json"))
         if self.gaze is None:
             assert fixations is not None
+            expect_no_rule(self.path, self._options.trial_from)
             who = {"recording": name, "subject": subject, "trial": 1, "stimulus": None}
             others = self._others(id_)
             tables, counts = list_events(events_of(fixations), others, who, _SOURCE)

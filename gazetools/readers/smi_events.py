@@ -55,7 +55,7 @@ from gazetools.readers.building import about, add_counts, with_all
 from gazetools.readers.delimited import Layout, column_names, match_columns, read_columns
 from gazetools.readers.opening import read_head, read_text, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
-from gazetools.readers.trial_marks import SHOWN_FILE, trial_marks, trials_from
+from gazetools.readers.trial_marks import SHOWN_FILE, expect_no_rule, trial_marks, trials_from
 from gazetools.readers.vendor_events import declared, drop_bad_fixations, finish_fixations
 from gazetools.tables import BLINKS, SACCADES
 
@@ -147,6 +147,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         A line is damaged, there is no event at all, or another export follows in the file.
     """
     if _statistics(read_head(path)):
+        expect_no_rule(path, options.trial_from)
         return _read_statistics(path)
     sections = _Sections(path)
     sections.read()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gazetools.errors import ConfigError
+from gazetools.errors import ConfigError, FormatError
 from gazetools.readers.building import Integers
 
 SHOWN_FILE = (
@@ -31,6 +31,15 @@ def trial_rule(path: Path, pattern: str) -> re.Pattern[str]:
             f"{path}: the rule {pattern!r} for where trials begin is no regular expression "
             f"({error}); correct it"
         ) from error
+
+
+def expect_no_rule(path: Path, pattern: str | None) -> None:
+    """Raise a FormatError if a rule is given for a list of fixations, which has no messages."""
+    if pattern is not None:
+        raise FormatError(
+            f"{path}: a list of fixations has no messages that could begin trials; leave out "
+            "--trial-from, or export the gaze too"
+        )
 
 
 def trial_marks(
