@@ -16,7 +16,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, TextIO
 
-from gazetools.errors import FormatError, OutputError
+from gazetools.errors import ConfigError, FormatError, OutputError
 
 if sys.platform == "win32":
     import msvcrt
@@ -79,6 +79,21 @@ def check_unread(out: Path, read: Iterable[Path | None]) -> None:
     """Refuse an output that is one of the files that are read."""
     if out.resolve() in {path.resolve() for path in read if path is not None}:
         raise OutputError(f"{out}: is a file that is read; name another output")
+
+
+def check_once(paths: Iterable[Path]) -> None:
+    """Refuse a file or folder that is named twice: what it holds would count double.
+
+    Raises
+    ------
+    ConfigError
+        One is.
+    """
+    seen: set[Path] = set()
+    for path in paths:
+        if path.resolve() in seen:
+            raise ConfigError(f"{path}: is named twice; name it once")
+        seen.add(path.resolve())
 
 
 @contextmanager

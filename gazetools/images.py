@@ -15,6 +15,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_THRESHOLD = 127
 """Masks are often JPEG: foreground is above this grey value."""
 _JPEG_NOISE = 16
+_PNG_WITH_ALPHA = 4, 6  # colour types: grey, RGB
 
 
 def image_stem(name: str) -> str:
@@ -81,7 +82,8 @@ def read_mask(path: Path) -> UInt8:
     Raises
     ------
     FormatError
-        The file cannot be read, or holds labels such as 0, 1, 2 that would all be background.
+        The file cannot be read, holds labels such as 0, 1, 2 that would all be background, or has
+        transparent pixels: what is painted below them, nobody sees.
     """
     return decode_mask(file_content(path), path)
 
@@ -94,6 +96,11 @@ def decode_mask(content: bytes, path: Path) -> UInt8:
         raise FormatError(
             f"{path}: a mask whose highest value is {grey.max()}; foreground is expected above "
             f"{MASK_THRESHOLD}, save it with 0 and 255"
+        )
+    if _is_see_through(content):
+        raise FormatError(
+            f"{path}: a mask with transparent pixels, which may be foreground or not; save it "
+            "without transparency, with 0 and 255"
         )
     return (grey > MASK_THRESHOLD).astype(np.uint8)
 
@@ -157,6 +164,14 @@ def _is_cut_short(content: bytes) -> bool:
     if content.startswith(b"\xff\xd8"):  # JPEG: after the last scan comes the end marker
         return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
     return not content
+
+
+def _is_see_through(content: bytes) -> bool:
+    """Whether a PNG with an alpha channel makes use of it."""
+    if not content.startswith(b"\x89PNG") or content[25] not in _PNG_WITH_ALPHA:
+        return False
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    return image is not None and bool(image[..., -1].min() < 255)
 
 
 def encode_png(image: UInt8) -> bytes:

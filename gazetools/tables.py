@@ -23,6 +23,7 @@ from gazetools.files import replacing
 
 TABLE_VERSION = 1
 _METADATA_KEY = b"gazetools"
+_PLACE = ["subject", "recording", "trial", "stimulus", "order"]
 _DURATIONS_MS = 0.001, 86_400_000
 """A tick of the finest clock, and a day."""
 
@@ -344,7 +345,8 @@ def validate_fixations(table: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     SchemaError
-        A duration is none that a tracker could measure, or a fixation has no position at all.
+        A duration is none that a tracker could measure, a fixation has no position at all, or two
+        have one place in a scanpath.
     """
     table = FIXATIONS.conform(table)
     duration = table["duration_ms"].to_numpy()
@@ -363,6 +365,34 @@ def validate_fixations(table: pd.DataFrame) -> pd.DataFrame:
         raise SchemaError(
             f"fixations table: row {int(np.flatnonzero(nowhere)[0])} has neither a screen "
             "nor an image position; drop it before"
+        )
+    again = table.duplicated(_PLACE)
+    if again.any():
+        row = int(np.flatnonzero(again)[0])
+        raise SchemaError(
+            f"fixations table: row {row} has the {', '.join(_PLACE)} of a row before it; order "
+            "counts the fixations of a scanpath, drop what is there twice or count anew"
+        )
+    return table
+
+
+def validate_samples(table: pd.DataFrame) -> pd.DataFrame:
+    """Conform `table` to SAMPLES and check that each recording is in the order of time.
+
+    Raises
+    ------
+    SchemaError
+        A sample comes before the one in the row above it.
+    """
+    table = SAMPLES.conform(table)
+    time_us = table["tracker_time_us"]
+    if time_us.is_monotonic_increasing:
+        return table
+    back = time_us.groupby([table["subject"], table["recording"]], sort=False).diff() < 0
+    if back.any():
+        raise SchemaError(
+            f"samples table: row {int(np.flatnonzero(back)[0])} is earlier than its recording's "
+            "row before it; sort the table by subject, recording and tracker_time_us"
         )
     return table
 
@@ -467,7 +497,7 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
     ------
     SchemaError
         The file is damaged or not Parquet, holds another kind of table or one that
-        :func:`validate_fixations` refuses, or is of a newer version.
+        :func:`validate_fixations` or :func:`validate_samples` refuses, or is of a newer version.
     """
     with _opened(path) as (file, note):
         _check_note(note, schema)
@@ -476,8 +506,8 @@ def read_table(path: Path, schema: Schema) -> tuple[pd.DataFrame, dict[str, Any]
         table = arrow.to_pandas()
         index = [name for name in table.index.names if name in arrow.column_names]
         table = table.reset_index(index) if index else table
-        is_of_fixations = schema is FIXATIONS
-        return validate_fixations(table) if is_of_fixations else schema.conform(table), note
+        valid = {SAMPLES: validate_samples, FIXATIONS: validate_fixations}
+        return valid.get(schema, schema.conform)(table), note
 
 
 def describe_table(path: Path) -> tuple[str | None, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from gazetools.errors import OutputError, TrainingError
-from gazetools.files import replacing_folder
+from gazetools.files import check_once, replacing_folder
 from gradtrack_model import runs
 from gradtrack_model.networks import Networks
 
@@ -34,11 +34,14 @@ def join(run_folders: Sequence[Path], out: Path) -> Path:
     ------
     TrainingError
         A run or its checkpoint is missing or damaged, or the runs do not go together.
+    ConfigError
+        A run is named twice.
     OutputError
         `out` exists already, or cannot be written; nothing is left behind.
     """
     if out.exists():
         raise OutputError(f"{out}: already exists; remove it or choose another folder")
+    check_once(run_folders)
     infos = [runs.read_run(folder) for folder in run_folders]
     if len(infos) < 2:
         raise TrainingError(f"{len(infos)} run to join; expected two or more")

@@ -527,7 +527,8 @@ def test_what_is_no_table_is_refused(tables, tmp_path):
 def test_tables_without_our_footer_are_told_by_their_columns(tables, tmp_path):
     for schema in (SAMPLES, FIXATIONS, SACCADES, BLINKS):
         path = tmp_path / f"{schema.name}.parquet"
-        given = getattr(tables, schema.name).assign(order=1)
+        given = getattr(tables, schema.name)
+        given = given.assign(order=range(1, len(given) + 1))
         given.to_parquet(path)
         found = exporting.read_tables([path])
         assert [one.name for one, _ in found.given()] == [schema.name]

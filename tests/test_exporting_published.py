@@ -489,7 +489,11 @@ def test_fixations_off_all_images_are_counted(tables, tmp_path):
     fixations.loc[0, ["x_im", "y_im"]] = np.nan
     fixations.loc[1, "x_im"] = np.inf
     fixations.loc[2, "stimulus"] = None
+    fixations.loc[3:4, "x_im"] = [-0.5, 40.0]  # beside an image 40 px wide
+    done = export_scanpaths(Tables(fixations=fixations), tmp_path / "beside.json")
+    assert done.rows == {"fixations": 7}
     fixations["image_width"] = pd.NA
+    fixations.loc[3, "x_im"] = 0.5
     done = export_scanpaths(Tables(fixations=fixations), tmp_path / "s.json")
     assert done.left_out == (LeftOut(3, "fixations", "without a position on an image"), NOTE)
     assert done.rows == {"fixations": 9}

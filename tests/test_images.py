@@ -185,6 +185,16 @@ def test_label_images_are_not_taken_for_empty_masks(tmp_path, label):
         read_mask(tmp_path / "m.png")
 
 
+def test_what_is_painted_on_nothing_is_not_taken_for_a_full_mask(tmp_path):
+    painted = np.full((9, 9, 4), 255, np.uint8)
+    (tmp_path / "m.png").write_bytes(encoded(".png", painted))
+    assert read_mask(tmp_path / "m.png").all()
+    painted[3:6, 3:6, 3] = 0
+    (tmp_path / "m.png").write_bytes(encoded(".png", painted))
+    with pytest.raises(FormatError, match=r"m\.png: a mask with transparent pixels, .*; save it"):
+        read_mask(tmp_path / "m.png")
+
+
 def test_mask_png_round_trip():
     mask = (np.random.default_rng(1).random((37, 23)) > 0.5).astype(np.uint8)
     np.testing.assert_array_equal(decode_mask_png(encode_png(mask * np.uint8(255))), mask)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gazetools_cli.gradtrack import join as command
 from model_cache import lesion, make_cache
 
-from gazetools.errors import OutputError, TrainingError
+from gazetools.errors import ConfigError, OutputError, TrainingError
 from gradtrack_model import runs
 from gradtrack_model.config import PRESETS
 from gradtrack_model.evaluate import evaluate
@@ -113,6 +113,8 @@ def test_it_is_whole_or_not_there(trained, tmp_path, monkeypatch):
 def test_one_run_is_too_few_and_none_is_replaced(trained, tmp_path):
     with pytest.raises(TrainingError, match="1 run to join; expected two or more"):
         join([trained / "a"], tmp_path / "joined")
+    with pytest.raises(ConfigError, match="a: is named twice"):
+        join([trained / "a", trained / "b", trained / "a"], tmp_path / "joined")
     (tmp_path / "folder").mkdir()
     for taken in (trained / "heat", tmp_path / "folder"):
         with pytest.raises(OutputError, match="already exists; remove it or choose another folder"):

@@ -543,6 +543,8 @@ def test_share_inside_the_mask_is_weighted_by_duration(masks, tmp_path):
     assert whole(quality)["on_image_pct"] == pytest.approx(100 * 1700 / 2600)
     assert quality.in_mask_by_order == {1: (100.0, 1), 2: (0.0, 1), 3: (100.0, 1)}
     assert math.isnan(quality.table.iloc[2]["in_mask_pct"])
+    write_table(table[::-1], path, FIXATIONS, provenance={}, overwrite=True)
+    assert check([path], CheckSpec(masks=masks)).in_mask_by_order == quality.in_mask_by_order
 
 
 # ---------------------------------------------------------------- flags

@@ -318,7 +318,7 @@ def test_positions_off_the_image_are_dropped_and_counted(lab, small_cohort):
     render_lab(lab)
     with open_cache(lab / "maps.h5") as cache:
         before = cache.items
-    stray = small_cohort.fixations.iloc[:2].assign(x_im=[-1.0, 9999.0])
+    stray = small_cohort.fixations.iloc[:2].assign(x_im=[-1.0, 9999.0], order=[998, 999])
     save(pd.concat([small_cohort.fixations, stray]), lab)
     summary = render_lab(lab, overwrite=True)
     assert summary.fixations_dropped["off the image"] == 2

@@ -366,7 +366,9 @@ def test_several_tables_tell_all_their_screens_and_counts(tmp_path):
         }
         rows = fixations([name])
         paths.append(write_fixations(tmp_path / f"{name}.parquet", rows, **told))
-    page, _ = report(tmp_path, *paths, paths[0])
+    same_ingest = tmp_path / "same.parquet"
+    same_ingest.write_bytes(paths[0].read_bytes())
+    page, _ = report(tmp_path, *paths, same_ingest)
     words = page.words()
     assert "seen from 600 mm; 1920 x 1080 px, 528 x 297 mm, seen from 650 mm" in words
     assert "tobii-prolab (6 recordings)" in words
@@ -743,6 +745,8 @@ def test_what_is_no_input_is_refused(tmp_path, cache, table):
     ):
         with pytest.raises(FormatError, match=said):
             report(tmp_path, *paths)
+    with pytest.raises(ConfigError, match="is named twice"):
+        report(tmp_path, table, table.parent / "." / table.name)
     with pytest.raises(OutputError, match="is read"):
         write_report([table], table, overwrite=True)
 

@@ -257,6 +257,14 @@ def test_samples_of_another_program_number_their_trials(tmp_path, trial, said):
         report(tmp_path, table, path)
 
 
+def test_samples_of_another_program_are_in_the_order_of_time(tmp_path):
+    path = tmp_path / "samples.parquet"
+    samples()[::-1].to_parquet(path)
+    table = write_fixations(tmp_path / "fixations.parquet", fixations(["a"]))
+    with pytest.raises(SchemaError, match=r"samples\.parquet: .* row 1 is earlier than"):
+        report(tmp_path, table, path)
+
+
 # ---------------------------------------------------------------- the page
 
 

@@ -134,6 +134,23 @@ def test_a_fixation_is_somewhere():
     validate_fixations(fixations(x_px=np.nan, y_px=np.nan, x_im=1.0, y_im=2.0))
 
 
+def test_a_place_in_a_scanpath_is_taken_once():
+    both_seen = {"stimulus": "a.jpg", "order": [3, 3]}
+    with pytest.raises(SchemaError, match=r"row 1 has the subject, .* order of a row before it"):
+        validate_fixations(fixations(**both_seen))
+    validate_fixations(fixations(**both_seen, trial=[1, 2]))
+
+
+def test_samples_are_in_the_order_of_time_within_a_recording(tmp_path):
+    path = tmp_path / "mine.parquet"
+    back = samples().assign(tracker_time_us=[2, 1])
+    back.to_parquet(path)
+    with pytest.raises(SchemaError, match=r"mine\.parquet: .* row 1 is earlier than .*; sort"):
+        read_table(path, SAMPLES)
+    back.assign(recording=["r", "other"]).to_parquet(path)
+    assert list(read_table(path, SAMPLES)[0]["tracker_time_us"]) == [2, 1]
+
+
 # ---------------------------------------------------------------- kinds
 
 

@@ -119,6 +119,12 @@ def test_how_far_it_reaches():
     assert "across from the left edge to the right edge, down only the middle" in wide["location"]
 
 
+def test_a_strip_is_described_as_any_image():
+    strip = np.full((2, 3000, 3), 128, np.uint8)
+    gaze = np.array([(x, 1.0, 400.0 * x, 300.0, 0) for x in (1500, 10, 2990)])
+    assert words_from_gaze(strip, gaze)["boundary"].endswith("gaze widely scattered.")
+
+
 @pytest.mark.parametrize(
     ("angle_deg", "expected"),
     [

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import stat
 import threading
 import time
@@ -488,7 +489,8 @@ def test_decisions_of_another_table_are_refused_at_once(table, tmp_path):
         viewing(table),
     ):
         pass
-    with pytest.raises(FormatError, match="is a second table of fixations"), viewing(table, table):
+    second = Path(shutil.copy(table, tmp_path / "second.parquet"))
+    with pytest.raises(FormatError, match="is a second table of fixations"), viewing(table, second):
         pass
     with (
         pytest.raises(FormatError, match="no such folder"),

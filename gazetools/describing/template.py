@@ -92,7 +92,7 @@ _EDGE = (
     (13, "clear edge"),
     (999, "sharp edge"),
 )
-_SPREAD = ((0.1, "close together"), (0.18, "over a middling area"), (9, "widely scattered"))
+_SPREAD = ((0.1, "close together"), (0.18, "over a middling area"), (np.inf, "widely scattered"))
 _SHAPE = ((1.35, "round"), (1.75, "oval"), (2.5, "elongated"), (np.inf, "long and narrow"))
 _DIRECTION = (
     (22.5, "lying horizontally"),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import SchemaError
+from gazetools.geometry import inside
 from gazetools.images import image_stem
 from gazetools.splits import SplitSpec, read_lists
 
@@ -23,9 +24,13 @@ def check_lists(files: Sequence[Path]) -> None:
 
 
 def is_on_image(fixations: pd.DataFrame) -> pd.Series:
-    """Tell of each of FIXATIONS whether it has a position on an image; bool."""
-    known = np.isfinite(fixations[["x_im", "y_im"]]).all(axis=1)
-    return known & fixations["stimulus"].notna()
+    """Tell of each of FIXATIONS whether it has a position on an image; bool.
+
+    Where the size of the image is not known, every position is on it.
+    """
+    size = fixations[["image_width", "image_height"]].astype("Float64").fillna(np.inf)
+    on_image = inside(fixations["x_im"], fixations["y_im"], *size.to_numpy(np.float64).T)
+    return fixations["stimulus"].notna() & on_image
 
 
 def no_images(fixations: pd.DataFrame) -> frozenset[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gazetools.errors import ConfigError, FormatError
+from gazetools.files import check_once
 from gazetools.plotting.paper import COLOURS, LINES, as_it_is
 from gazetools.reporting import runs as run_folders
 from gazetools.reporting.runs import Run
@@ -121,9 +122,7 @@ def group_runs(runs: Sequence[Run]) -> dict[str, list[Run]]:
         found.setdefault(_repeated(run), []).append(run)
     if not 0 < len(found) <= _MOST:
         raise ConfigError(f"{len(found)} runs to draw; expected 1 to {_MOST}, name fewer")
-    for run in runs:
-        if sum(other.path.absolute() == run.path.absolute() for other in runs) > 1:
-            raise ConfigError(f"{run.path}: is named twice; name each run once")
+    check_once(run.path for run in runs)
     parts = zip(*(path.parts[:-1] for path in found), strict=False)
     shared = len(list(takewhile(lambda parts: len(set(parts)) == 1, parts)))
     return {"/".join(path.parts[shared:]): group for path, group in found.items()}

@@ -52,6 +52,8 @@ def recordings(path: Path, spec: IngestSpec) -> Iterator[Recording]:
     table, note = read_table(path, SAMPLES if is_samples else FIXATIONS)
     hiding = None if "deidentified" in note else hiding
     for (subject, name), rows in table.groupby(["subject", "recording"], sort=False):
+        if not is_samples:  # which came first is told by `order`, whatever tool sorted the rows
+            rows = rows.sort_values(["trial", "order"], kind="stable")
         rows = rows.reset_index(drop=True)
         tables = {"samples": rows, "fixations": _labelled(rows)} if is_samples else {}
         recording = Recording(

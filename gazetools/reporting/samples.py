@@ -1,7 +1,7 @@
 """Samples as they lie on disk: one trial is read at a time, for together they may be huge."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gazetools.errors import SchemaError
-from gazetools.tables import SAMPLES, Schema
+from gazetools.tables import SAMPLES, Schema, validate_samples
 
 _WHO = ("subject", "recording", "trial")
 _TRIAL = Schema(SAMPLES.name, tuple(column for column in SAMPLES.columns if column.name == "trial"))
@@ -47,7 +47,7 @@ class SampleFile:
     Raises
     ------
     SchemaError
-        It is damaged; this may be found out only when a trial is read.
+        It is damaged, or in no order of time; this may be found out only when a trial is read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,7 +60,7 @@ class SampleFile:
             without_rows = about.schema.to_arrow_schema().empty_table().to_pandas()
         except _DAMAGED as error:
             raise self._damaged(error) from error
-        self._conform(without_rows, SAMPLES)  # no column is missing
+        self._checked(without_rows, SAMPLES.conform)  # no column is missing
         self._begins = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
         self._group = lru_cache(_KEPT_GROUPS)(self._read_group)
 
@@ -70,14 +70,14 @@ class SampleFile:
         if runs is None:
             return None
         parts = [part for begin, end in runs for part in self._rows(begin, end)]
-        return self._conform(pa.concat_tables(parts).to_pandas(), SAMPLES)
+        return self._checked(pa.concat_tables(parts).to_pandas(), validate_samples)
 
     @cached_property
     def _runs(self) -> dict[TrialKey, list[tuple[int, int]]]:
         """Rows [begin, end) of each trial; mostly one run."""
         try:
             keys = pq.read_table(self.path, columns=[*_WHO], read_dictionary=[*_WHO[:2]])
-            table = self._conform(keys.to_pandas(), _TRIAL)
+            table = self._checked(keys.to_pandas(), _TRIAL.conform)
         except _DAMAGED as error:
             raise self._damaged(error) from error
         codes = [pd.factorize(table[name])[0] for name in _WHO]
@@ -107,9 +107,11 @@ class SampleFile:
         except _DAMAGED as error:
             raise self._damaged(error) from error
 
-    def _conform(self, table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    def _checked(
+        self, table: pd.DataFrame, check: Callable[[pd.DataFrame], pd.DataFrame]
+    ) -> pd.DataFrame:
         try:
-            return schema.conform(table)
+            return check(table)
         except SchemaError as error:
             raise SchemaError(f"{self.path}: {error}") from error
 

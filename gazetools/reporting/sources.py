@@ -11,6 +11,7 @@ import pandas as pd
 from gazetools.cache import Cache, open_cache
 from gazetools.cache.sharded import MANIFEST
 from gazetools.errors import FormatError
+from gazetools.files import check_once
 from gazetools.reporting.runs import CONFIG, Run, read_run
 from gazetools.reporting.samples import SampleFile
 from gazetools.tables import (
@@ -72,6 +73,8 @@ def open_sources(paths: Sequence[Path]) -> Iterator[Sources]:
         A path is missing or holds something else, or there are two caches.
     SchemaError, CacheError
         A table or a cache is damaged, or holds what its format forbids.
+    ConfigError
+        A path is named twice.
     """
     if not paths:
         raise FormatError(f"nothing is given; name {_EXPECTED}")
@@ -82,6 +85,7 @@ def open_sources(paths: Sequence[Path]) -> Iterator[Sources]:
         raise FormatError(
             f"{caches[1]}: is a second cache beside {caches[0]}; a report shows one, make two"
         )
+    check_once(paths)
     fixations, saccades, quality, blinks = (
         tuple(Table(path, *read_table(path, schema)) for path in of_kind.get(schema.name, ()))
         for schema in _TABLES
