@@ -327,6 +327,20 @@ def test_trials(trials, expected, mapped):
     assert recording.samples["trial"].tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("shown", "expected"), [("aab", [1, 1, 2]), (" ab", [0, 1, 2]), ("ab ", [1, 2, 3])]
+)
+def test_a_trial_0_that_shows_something_is_the_first(shown, expected, mapped):
+    numbers = {"aab": "001", " ab": "012", "ab ": "012"}[shown]
+    rows = "".join(
+        f"{4 * i},1,2,{n},{s.strip()}\n"
+        for i, (n, s) in enumerate(zip(numbers, shown, strict=True))
+    )
+    mapping = f'{SHORT}trial = "n"\nstimulus = "s"\n'
+    (recording,) = mapped(f"t,x,y,n,s\n{rows}", mapping)
+    assert recording.samples["trial"].tolist() == expected
+
+
 def test_recordings_are_told_apart(mapped):
     table = "t,x,y,who,rec\n0,1,2,a,1\n0,3,4,b,1\n4,1,2,a,1\n0,1,2,a,2\n"
     found = mapped(table, f'{SHORT}subject = "who"\nrecording = "rec"\n')

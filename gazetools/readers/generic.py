@@ -30,8 +30,9 @@ for:
   half the screen) stay shares if no screen is given; "height" counts the screen's height; "image
   px" and "image share" are places on the image (fixations only).
 - A trial is a run of one value of ``trial`` and one stimulus, counted from 1 for each
-  recording, unless ``trial`` holds whole numbers, each in one run: these are kept. Without
-  either all is trial 1; rows without either are between trials, 0.
+  recording, unless ``trial`` holds whole numbers, each in one run: these are kept, but counted
+  from 1 where 0 shows a stimulus. Without either all is trial 1; rows without either are between
+  trials, 0.
 - Fixations' onsets are from the start of the trial; with ``clock = "recording"`` at the top
   they are taken from the first onset of the trial. Trials of samples whose clock starts anew with
   each of them are put one after the other.
@@ -313,6 +314,8 @@ def _trials(rows: pd.DataFrame) -> pd.Series:
     if told.isna().any() or not whole.all():
         return counted
     numbers = told.astype("float64").astype("int64")
+    if rows["stimulus"].notna()[numbers == 0].any():
+        numbers += 1  # counted from 0, which otherwise is what lies between trials
     runs = numbers[begins]
     return counted if runs[runs > 0].duplicated().any() else numbers
 
