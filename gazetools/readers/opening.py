@@ -79,7 +79,8 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
 def _check_is_file(path: Path) -> None:
     if path.is_symlink() and not path.exists():
         raise FormatError(
-            f"{path}: a link to data that were not fetched; run `git annex get` on it"
+            f"{path}: no such file, a link that leads nowhere; if its data were not fetched, run "
+            "`git annex get` on it"
         )
     if not path.exists():
         raise FormatError(f"{path}: no such file")
