@@ -10,10 +10,11 @@ reverse-truncated tracks and publishes no formula; decay, width and the use of d
 our reading. The heatmap is that of GazeMedSeg (Zhong et al., MICCAI 2024).
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import cv2
@@ -202,9 +203,14 @@ def batch_maps(
         return out
     # more parts than threads: tracks are of unlike lengths
     bounds = np.linspace(0, len(batch), min(4 * threads, len(batch)) + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(render, bounds[:-1], bounds[1:]))
+    list(_pool(threads, os.getpid()).map(render, bounds[:-1], bounds[1:]))
     return out
+
+
+@cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that are kept, as new ones share a core for a while; a fork must make its own."""
+    return ThreadPoolExecutor(threads)
 
 
 def heatmap(track: Track, size: tuple[int, int], sigma: float = 70 / CANVAS_PX) -> Float32:

@@ -1,5 +1,7 @@
 """Distance maps and heatmaps: kernels, compiled and interpreted, against slow twins."""
 
+import multiprocessing
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -282,6 +284,21 @@ def test_a_batch_has_the_same_bytes_for_any_number_of_threads(maps, as_uint8, by
     out = np.full_like(alone, 77)
     assert batch_maps(batch, tracks, maps, size, as_uint8=as_uint8, out=out) is out
     assert out.tobytes() == alone.tobytes()
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs a fork")
+def test_a_process_that_was_forked_has_its_own_threads():
+    batch = [made_track(n, seed=n) for n in (3, 4, 5)]
+
+    def render():
+        return batch_maps(batch, TrackSpec(), MapSpec(), (8, 8), threads=2)
+
+    render()
+    forked = multiprocessing.get_context("fork").Process(target=render)
+    forked.start()
+    forked.join(60)
+    forked.kill()
+    assert forked.exitcode == 0
 
 
 HOLD = {"x": [0.5, 0.6], "y": [0.5, 0.6], "duration_ms": [100.0, 200.0]}
