@@ -26,7 +26,9 @@ import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -36,6 +38,10 @@ try:
 except ImportError:
     atheris = None
 
+from gazetools import kernels  # noqa: E402
+
+for module in iter_modules(kernels.__path__):  # numba cannot compile what atheris instruments
+    import_module(f"{kernels.__name__}.{module.name}")
 with atheris.instrument_imports(include=["gazetools"]) if atheris else nullcontext():
     from gazetools.errors import GazeToolsError
     from gazetools.readers import READERS, ReadOptions, read

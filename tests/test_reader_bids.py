@@ -429,6 +429,14 @@ def test_two_files_of_one_eye_are_refused(root):
         read(root)
 
 
+def test_events_without_a_row_are_none(root):
+    path = eye(one_eye(root), 1, "physioevents.tsv.gz")
+    path.write_bytes(gzip.compress(b"\xef\xbb\xbf"))
+    (recording,) = read(root)
+    assert len(recording.samples) == SAMPLES
+    assert recording.fixations.empty
+
+
 def test_a_header_is_forgiven(root):
     names = ["timestamp", "x_coordinate", "y_coordinate", "pupil_size"]
     plain = read(root)[0].samples

@@ -119,6 +119,13 @@ def test_a_header_without_the_comma_that_ends_rows(tmp_path):
     assert len(one(sheet.write(tmp_path / "g.csv")).samples) == 160
 
 
+def test_a_clock_of_which_there_are_two_columns_is_read_once(tmp_path):
+    sheet = gazepoint()
+    time = sheet.index("TIME(2026/11/05 12:17:35.779)")
+    twice = Sheet([[*row, row[time]] for row in sheet.rows])
+    assert len(one(twice.write(tmp_path / "g.csv")).samples) == 160
+
+
 def test_a_table_without_times_is_refused(tmp_path):
     sheet = gazepoint().filled("TIME(2026/11/05 12:17:35.779)", "")
     with pytest.raises(FormatError, match=r"no row with a 'TIME\(2026.*' among 160"):

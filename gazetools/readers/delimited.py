@@ -289,14 +289,15 @@ def _whole_lines(stream: BufferedReader, decoder: Decoder, path: Path) -> Iterat
     """Give the text of blocks, always in the same memory: new pages would cost much time."""
     read, block = bytearray(BLOCK_BYTES), bytearray()
     rest = b""
+    is_empty = True
     while read:
         del read[stream.readinto(read) :]
         text = decoder.utf8(read, final=not read)
         end = text.rfind(b"\n") + 1 if read else len(text)
-        if end or (rest and not read):
+        if end or ((rest or is_empty) and not read):
             _fill(block, rest, text, end)
             yield block
-            rest = b""
+            rest, is_empty = b"", False
         rest += text[end:]
         if len(rest) > _LONGEST_LINE:
             raise FormatError(

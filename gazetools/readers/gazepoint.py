@@ -191,7 +191,7 @@ def _table(path: Path, header: list[str]) -> Table:
     first = head.splitlines()[1:2]
     if first and first[0].count(separator) == len(header):
         header = [*header, ""]  # older headers lack the comma that ends each row
-    times = [name for name in header if _TIME.fullmatch(name)]
+    times = dict.fromkeys(name for name in header if _TIME.fullmatch(name))
     numbers = {f"time_s{session or ''}": name for session, name in enumerate(times)}
     clocks = list(numbers)
     tick = next((name for name in header if _TICK.fullmatch(name)), None)
