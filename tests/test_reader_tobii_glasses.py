@@ -10,7 +10,7 @@ from gazetools.errors import FormatError
 from gazetools.events import PROFILES, detect
 from gazetools.geometry import Placement
 from gazetools.ingestion import IngestSpec, ingest
-from gazetools.readers import find_reader, read
+from gazetools.readers import ReadOptions, find_reader, read, tobii_glasses
 
 
 def read_one(sheet, tmp_path):
@@ -296,6 +296,10 @@ def test_an_export_of_neither_says_what_to_tick(tmp_path):
         read_one(sheet, tmp_path)
     with pytest.raises(FormatError, match="no eye-tracker rows with a time among 80"):
         read_one(glasses().where("Sensor", lambda sensor: sensor == "Gyroscope"), tmp_path)
+    damaged = tmp_path / "damaged.tsv"
+    damaged.write_text("Recording timestamp Mapped\tMapped\n,5ion Y [pmovement type\t[]\n")
+    with pytest.raises(FormatError, match=r"tsv:1: no column 'Recording timestamp \[μs\]' among 2"):
+        tobii_glasses.read(damaged, ReadOptions())
 
 
 def test_a_project_with_a_screen_is_no_project_with_glasses(tmp_path):

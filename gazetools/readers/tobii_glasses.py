@@ -166,6 +166,11 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     """
     header, separator = prolab_columns(read_head(path))
     texts, numbers, snapshots = _find_columns(header)
+    if not {"recording_us", "recording_ms"} & set(numbers):
+        raise FormatError(
+            f"{path}:1: no column 'Recording timestamp [μs]' among {len(header)}; "
+            "tick it in the export"
+        )
     damaged: set[str] = set()
     place = header.index(texts["sensor"]) if "sensor" in texts else -1
     layout = Layout(separator, forgive=_Forgiveness(place, separator, damaged))
