@@ -34,6 +34,8 @@ def test_fractions_become_image_px(tmp_path):
         ("IMAGE", "", "'IMAGE' is empty, expected a value"),
         ("IMAGE_WIDTH", "0", "'IMAGE_WIDTH' is 0.0, expected at least 1"),
         ("CURRENT_FIX_DURATION", "-5", "'CURRENT_FIX_DURATION' is -5.0, expected more than 0"),
+        ("CURRENT_FIX_INDEX", "1", "'CURRENT_FIX_INDEX' is 1.0, expected a whole number that no"),
+        ("CURRENT_FIX_INDEX", "2.5", "'CURRENT_FIX_INDEX' is 2.5, expected a whole number"),
     ],
 )
 def test_values_that_cannot_be_are_named(name, value, says, tmp_path):

@@ -50,6 +50,8 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     for name in rows:
         table.expect(name, rows[name].notna(), "a value; every field is needed")
     table.expect("duration_ms", rows["duration_ms"] > 0, "more than 0")
+    counts = (rows["order"] % 1 == 0) & ~rows.duplicated(["stimulus", "order"])
+    table.expect("order", counts, "a whole number that no line of the image has before")
     for name in ("image_width", "image_height"):
         table.expect(name, rows[name] >= 1, "at least 1")
     fixations = pd.DataFrame(
