@@ -37,6 +37,11 @@ def with_commas(sheet):
     return sheet.cells(lambda cell: re.sub(r"^(-?\d+)\.(\d+)$", r"\1,\2", cell))
 
 
+def as_floats(sheet):
+    """Write whole numbers as pandas does where some are missing."""
+    return sheet.cells(lambda cell: re.sub(r"^-?\d+$", r"\g<0>.0", cell))
+
+
 def numbered(sheet):
     """Put before each row its number, as pandas does."""
     return Sheet([["", *sheet.rows[0]], *([str(i), *row] for i, row in enumerate(sheet.rows[1:]))])
@@ -84,13 +89,23 @@ def test_variants_say_the_same(options, sessions, vendors, tmp_path):
         lambda sheet: Sheet([[*row, row[16]] for row in sheet.rows]),
         lambda sheet: Sheet(numbered(sheet).rows, ","),
         lambda sheet: Sheet(with_commas(sheet).quoted().rows, ","),
+        lambda sheet: Sheet(as_floats(with_commas(sheet)).quoted().rows, ","),
+        lambda sheet: as_floats(with_commas(sheet)),
         lambda sheet: Sheet(with_commas(sheet).rows, ";"),
         lambda sheet: Sheet(sheet.renamed(snake).rows, ","),
         lambda sheet: sheet.renamed(mangled).renamed(lambda name: re.sub("^Rec", "ï..Rec", name)),
     ],
     ids=[
         *("R names", "R names, NA", "R names, NA, quoted", "other micro", "last empty", "twice"),
-        *("pandas", "commas twice", "spreadsheet", "snake case", "mark of order read as text"),
+        *(
+            "pandas",
+            "commas twice",
+            "pandas, commas",
+            "pandas, commas, tabs",
+            "spreadsheet",
+            "snake case",
+            "mark of order read as text",
+        ),
     ],
 )
 def test_what_others_do_to_a_file_changes_nothing(change, vendors, tmp_path):
@@ -616,6 +631,20 @@ def test_a_decimal_comma_far_behind_the_head_is_understood(tmp_path):
     assert path.stat().st_size > opening.HEAD_BYTES
     (recording,) = read(path)
     assert recording.samples["left_x_mm"].max() == 247.55
+
+
+def test_names_that_look_like_floats_stay(tmp_path):
+    sheet = as_floats(with_commas(prolab().filled("Participant name", "7")))
+    (recording,) = read(sheet.write(tmp_path / "export.tsv"))
+    assert recording.subject == "7.0"
+    assert recording.samples["x_px"].iloc[0] == 900
+
+
+@pytest.mark.parametrize("name", ["Presented Media name", "Participant name", "Recording name"])
+def test_a_column_without_any_text_may_be_quoted(name, tmp_path):
+    sheet = prolab().filled(name, "")
+    plain = read(sheet.write(tmp_path / "export.tsv"))
+    assert_same(plain, read(Sheet(sheet.quoted().rows, ",").write(tmp_path / "export.csv")))
 
 
 def test_invalid_eyes_are_not_valid(tmp_path):

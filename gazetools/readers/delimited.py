@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ _LONGEST_LINE = 2**20
 _LARGEST = 2.0**53
 """No export holds larger numbers, and float64 has no exact ones beyond."""
 _COMMA_NUMBER = re.compile(r'"?-?\d+,\d+"?')
+_POINTED_WHOLE = re.compile(rb'(?<=[\0\t,;"\n])(-?\d+)\.0(?=[\0\t,;"\r\n])')
+_NO_TEXT = pd.CategoricalDtype(pd.Index([], dtype="str"))
 _COMPLAINTS = (pa.ArrowException, OSError, UnicodeError)
 
 
@@ -243,6 +245,8 @@ def _table(
         frame = parser.parse(block).to_pandas(
             types_mapper={pa.int64(): pd.Int64Dtype()}.get, split_blocks=True, self_destruct=True
         )
+        # pandas takes a column without any text for one of objects
+        frame = frame.astype({name: _NO_TEXT for name in frame if _is_empty(frame[name].dtype)})
     frame.columns = pd.Index([canonical[name] for name in frame.columns])
     table = Table(
         parser.path, frame, columns, block.first_line, parser.decoder.encoding, parser.decimal_mark
@@ -252,6 +256,10 @@ def _table(
             fine = ~(np.abs(frame[name].to_numpy()) > _LARGEST)
             table.expect(name, fine, f"a number up to {_LARGEST:.0f}")
     return table
+
+
+def _is_empty(kind: Any) -> bool:
+    return isinstance(kind, pd.CategoricalDtype) and not len(kind.categories)
 
 
 @dataclass(frozen=True)
@@ -385,12 +393,12 @@ class _Parser:
             A row is damaged; names the line.
         """
         try:
-            parsed = self._parse(block, self.decimal_mark)
+            parsed = self._parse_as(block, self.decimal_mark)
         except FormatError as error:
             # so far the file held whole numbers only
             if self._saw_fraction or not re.search(r"holds '-?\d+,\d+'", str(error)):
                 raise
-            parsed = self._parse(block, ",")
+            parsed = self._parse_as(block, ",")
             self.decimal_mark = ","
         if not self._saw_fraction:
             self._saw_fraction = self.decimal_mark == "," or any(
@@ -398,6 +406,23 @@ class _Parser:
                 for name in self._numbers
             )
         return parsed
+
+    def _parse_as(self, block: _Block, decimal_mark: str) -> pa.Table:
+        """Parse a block; beside decimal commas, which it took for text, pandas writes 12 as 12.0.
+
+        In texts that stays as it is.
+        """
+        try:
+            return self._parse(block, decimal_mark, self._types)
+        except FormatError as error:
+            if decimal_mark != "," or not re.search(r"holds '-?\d+\.0'", str(error)):
+                raise
+        whole = replace(block, text=bytearray(_POINTED_WHOLE.sub(rb"\1", block.text)))
+        numbers = {name: kind for name, kind in self._types.items() if name in self._numbers}
+        others = {name: kind for name, kind in self._types.items() if name not in numbers}
+        parts = [self._parse(whole, ",", numbers), self._parse(block, ",", others)]
+        columns = {name: part[name] for part in parts for name in part.column_names}
+        return pa.table({name: columns[name] for name in self._types})
 
     def _has_decimal_comma(self, head: str) -> bool:
         if self._layout.separator == ",":
@@ -416,15 +441,17 @@ class _Parser:
             return None
         return lambda row: "skip" if forgive(row.text) else "error"
 
-    def _parse(self, block: _Block, decimal_mark: str) -> pa.Table:
+    def _parse(
+        self, block: _Block, decimal_mark: str, types: Mapping[str, pa.DataType]
+    ) -> pa.Table:
         layout = pacsv.ParseOptions(
             delimiter=self._layout.separator,
             quote_char='"' if self._quoted else False,
             invalid_row_handler=self._row_handler(),
         )
         convert = pacsv.ConvertOptions(
-            column_types=self._types,
-            include_columns=list(self._types),
+            column_types=types,
+            include_columns=list(types),
             decimal_point=decimal_mark,
             strings_can_be_null=True,
             null_values=list(self._layout.nulls),
@@ -442,7 +469,7 @@ class _Parser:
         # a copy, as pyarrow's threads may hold it still when the block's memory is needed again
         text = bytes(memoryview(block.text)[PADDING:-PADDING])
         if len(text) < _LONGEST_LINE and not text.strip(b"\r\n"):
-            return pa.schema(list(self._types.items())).empty_table()
+            return pa.schema(list(types.items())).empty_table()
         with suppress(*_COMPLAINTS):
             return parse(threads=True)
         # only the single-threaded parser knows in which row it stopped
