@@ -33,6 +33,12 @@ def snake(name):
     return re.sub(r"[^a-z0-9]+", "_", name.lower().replace("μ", "m")).strip("_")
 
 
+def camel(name):
+    """What MATLAB makes of it."""
+    joined = re.sub(r" +([a-z]?)", lambda blank: blank[1].upper(), name)
+    return re.sub(r"[^A-Za-z0-9]", "_", joined)
+
+
 def with_commas(sheet):
     return sheet.cells(lambda cell: re.sub(r"^(-?\d+)\.(\d+)$", r"\1,\2", cell))
 
@@ -93,19 +99,13 @@ def test_variants_say_the_same(options, sessions, vendors, tmp_path):
         lambda sheet: as_floats(with_commas(sheet)),
         lambda sheet: Sheet(with_commas(sheet).rows, ";"),
         lambda sheet: Sheet(sheet.renamed(snake).rows, ","),
+        lambda sheet: Sheet(sheet.renamed(camel).rows, ","),
         lambda sheet: sheet.renamed(mangled).renamed(lambda name: re.sub("^Rec", "ï..Rec", name)),
     ],
     ids=[
         *("R names", "R names, NA", "R names, NA, quoted", "other micro", "last empty", "twice"),
-        *(
-            "pandas",
-            "commas twice",
-            "pandas, commas",
-            "pandas, commas, tabs",
-            "spreadsheet",
-            "snake case",
-            "mark of order read as text",
-        ),
+        *("pandas", "commas twice", "pandas, commas", "pandas, commas, tabs", "spreadsheet"),
+        *("snake case", "camel case", "mark of order read as text"),
     ],
 )
 def test_what_others_do_to_a_file_changes_nothing(change, vendors, tmp_path):

@@ -20,6 +20,7 @@ UNNAMED = "unnamed"
 _RESTART_US = 1_000_000.0
 _DURATION_US = 200.0
 """Times as long as its samples, an event cannot last in ms, be it cut off; in us it is 1000."""
+_PROLAB_ONLY = {"sensor", "eyemovementtype", "presentedmedianame", "presentedstimulusname"}
 _STUDIO_ONLY = ("adcspx", "adcsmm", "gazeeventtype")
 _GLASSES_ONLY = (
     *("mapped", "gyro", "accelerometer", "magnetometer", "gazepoint3d", "pupilposition"),
@@ -31,14 +32,17 @@ _GLASSES_ONLY = (
 def prolab_columns(head: str) -> tuple[list[str], str]:
     """Names in the header of a Pro Lab export and what parts them; no names if it is none.
 
-    Spreadsheets and R put commas and semicolons for tabs, and change blanks and capitals.
+    Spreadsheets and R put commas and semicolons for tabs, and change blanks and capitals; MATLAB
+    leaves out the blanks, as Studio has none.
     """
     line = re.split(r"[\r\n]", head, maxsplit=1)[0]
     # names of AOIs may hold more commas than there are tabs
     separator = "\t" if "\t" in line else separator_of(line)
     names = column_names(head, separator)
-    is_prolab = any(re.search(r"\brecording[ ._]timestamp", n, re.IGNORECASE) for n in names)
-    is_studio = any(plain_name(name).endswith(_STUDIO_ONLY) for name in names)
+    plain = {plain_name(name) for name in names}
+    blank = "[ ._]?" if plain & _PROLAB_ONLY else "[ ._]"
+    is_prolab = any(re.search(rf"\brecording{blank}timestamp", n, re.IGNORECASE) for n in names)
+    is_studio = any(name.endswith(_STUDIO_ONLY) for name in plain)
     return (names if is_prolab and not is_studio else []), separator
 
 
