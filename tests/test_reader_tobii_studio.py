@@ -206,6 +206,22 @@ def test_of_an_event_and_a_sample_of_one_time_the_sample_is_kept(tmp_path):
     assert recording.skipped == {"repeated times": 1}
 
 
+def test_of_two_rows_of_one_time_that_with_gaze_is_kept(tmp_path):
+    sheet = studio().without(lambda name: name in ("EyeTrackerTimestamp", "StudioEvent"))
+    sheet = sheet.without(lambda name: name == "GazePointIndex")
+    sheet.rows[1][sheet.index("RecordingTimestamp")] = "10"
+    recording = read_one(sheet, tmp_path)
+    assert recording.samples["x_px"].iloc[0] == 900
+    assert recording.skipped == {"repeated times": 1}
+
+
+def test_a_number_that_stands_for_no_time_is_none(tmp_path):
+    sheet = studio().filled("EyeTrackerTimestamp", lambda time: time or "-9999")
+    recording = read_one(sheet, tmp_path)
+    assert len(recording.samples) == 120
+    assert recording.skipped == {"event rows": 1}
+
+
 def test_a_trackers_time_in_ms_is_noticed(tmp_path):
     sheet = studio().filled("EyeTrackerTimestamp", lambda v: v and str(int(v) // 1000))
     recording = read_one(sheet, tmp_path)

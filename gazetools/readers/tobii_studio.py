@@ -105,6 +105,7 @@ from gazetools.trials import TrialClock
 _SOURCE = "vendor:tobii-studio"
 _GAZE = (("x_px", "y_px"), ("left_x_px", "left_y_px"), ("right_x_px", "right_y_px"))
 _ON_MEDIA = ("x_media", "y_media")
+_GAZE_COLUMNS = {*_ON_MEDIA, *(name for pair in _GAZE for name in pair)}
 _MEDIA_CORNER = ("media_x", "media_y")
 
 _MEDIA_POINTS = {f"{what}point{axis}mcspx" for what in ("gaze", "fixation") for axis in "xy"}
@@ -192,6 +193,8 @@ class _Export:
     def add(self, table: Table) -> Iterator[Recording]:
         """Take the next block; give the pieces of recordings that are complete."""
         rows = with_all(table.frame, TEXTS, NUMBERS)
+        # others write -9999 where event rows have no such time
+        rows = rows.assign(tracker_us=rows["tracker_us"].where(rows["tracker_us"] >= 0))
         if self._is_on_media:
             rows = rows.assign(**dict.fromkeys(_MEDIA_CORNER, 0.0))
         self._rows += len(rows)
@@ -302,8 +305,9 @@ class _Pieces:
         self._skipped["event rows"] += int((is_event & ~is_sample).sum())
         self._skipped["rows without a tracker time"] += int((~kept & (~is_event | is_sample)).sum())
         rows = rows.assign(tracker_time_us=time_us.round())[kept]
-        # of two rows of one time, that of the sample alone goes first
-        return rows.iloc[np.argsort(is_event[kept], kind="stable")]
+        # of two rows of one time, that of the sample alone goes first; that of an event has no gaze
+        is_second = is_event[kept] | rows[list(_GAZE_COLUMNS)].isna().all(axis=1)
+        return rows.iloc[np.argsort(is_second, kind="stable")]
 
     def _fresh(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Leave rows that come after all before them."""
