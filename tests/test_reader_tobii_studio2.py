@@ -7,7 +7,7 @@ from exports.tobii import PROPERTIES, fixation_data, pygaze, studio2
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement, Screen
-from gazetools.readers import read
+from gazetools.readers import read, reasons
 
 
 def read_one(sheet, tmp_path):
@@ -240,6 +240,15 @@ def test_the_log_of_pygaze(tmp_path):
     assert samples["right_pupil_mm"].eq(3.2).all()
     assert samples.loc[lost, "x_px"].iloc[0] == 902
     assert samples["x_px"].iloc[0] == 900
+
+
+def test_logs_of_psychopy_whose_gaze_counts_from_the_middle_are_no_pygazes(tmp_path):
+    names = ["TimeStamp", "GazePointXLeft", "GazePointYLeft", "ValidityLeft", "PupilValidityLeft"]
+    text = (
+        "PsychoPy units:\theight\nSession Start\n" + "\t".join(names) + "\n0.0\t0.1\t-0.2\t1\t1\n"
+    )
+    path = write(text, tmp_path)
+    assert any("tobii-studio2: no header" in reason for reason in reasons(path))
 
 
 @pytest.mark.parametrize("size", ["", "display size in cm: 0x29.7", "display size in cm: (1, 2)"])

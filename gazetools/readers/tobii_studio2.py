@@ -70,6 +70,7 @@ block, the recording has that of the file and the subject is "unnamed".
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -140,8 +141,9 @@ for _eye in EYES:
     _NUMBERS[f"{_eye}_validity"] = (f"validity{_eye}", f"validity{_eye[0]}")
 
 _SOURCE = "vendor:tobii-studio2"
-_PYGAZE = "pupilvalidityleft"
-_ITS_OWN = ("number", "microsecondtimestamp", "datetimestamp", "stimuliname", "camxleft", _PYGAZE)
+_PYGAZE = ("event", "gazepointxleft", "pupilvalidityleft")
+"""Its columns, in its order; other logs with its names count px from the middle of the display."""
+_ITS_OWN = ("number", "microsecondtimestamp", "datetimestamp", "stimuliname", "camxleft")
 _FIXATION_DATA = ("fixationindex", "timestamp", "fixationduration")
 _OF_CLEARVIEW = ("timestamp", "gazepointxl", "validityl")
 _FIXATIONS_OF_CLEARVIEW = ("fixnumber", "timestamp", "duration", "gazepointx", "gazepointy")
@@ -165,7 +167,7 @@ class _Sheet:
 
     @property
     def is_pygaze(self) -> bool:
-        return _PYGAZE in map(plain_name, self.header)
+        return _is_pygaze(self.header)
 
     @property
     def software(self) -> str:
@@ -257,13 +259,18 @@ def _find(text: str) -> _Sheet | None:
             "fixationindex",
         } <= names
         sheet = _Sheet(number, line.split(separator), separator, properties)
-        is_own = is_all_data and names & set(_ITS_OWN)
+        is_own = is_all_data and (names & set(_ITS_OWN) or _is_pygaze(sheet.header))
         if is_own or names >= set(_FIXATION_DATA) or sheet.is_clearview:
             return replace(sheet, header=column_names(text, separator, number))
         name, colon, value = line.partition(":")
         if colon and value.strip():
             properties.setdefault(_PROPERTIES.get(plain_name(name), ""), value.strip(" \t"))
     return None
+
+
+def _is_pygaze(header: Sequence[str]) -> bool:
+    found = [name for name in map(plain_name, header) if name in _PYGAZE]
+    return found == [*_PYGAZE]
 
 
 _PROPERTIES = {
