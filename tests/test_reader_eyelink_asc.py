@@ -321,6 +321,9 @@ def test_the_missing_word_may_be_another(tmp_path):
     ("eye", "valid"),
     [
         ((-1.0, -1.0, 0.0), False),  # edf2asc -miss -1
+        ((0.0, 0.0, 0.0), False),
+        ((9999.0, 9999.0, 0.0), False),
+        ((0.0, 0.0, 900.0), True),
         ((-1.0, -1.0, 900.0), True),  # seen beside the screen
         ((-1.0, -3.0, 0.0), True),  # no code
         ((100.0, 50.0, 0.0), True),
@@ -331,6 +334,14 @@ def test_a_code_for_missing_is_no_gaze(eye, valid, tmp_path):
     (recording,) = read_text(tmp_path, text + asc_sample(1001, eye) + asc_end(1002))
     assert recording.samples["right_valid"].tolist() == [True, valid]
     assert recording.samples[["x_px", "y_px"]].notna().all(axis=1).tolist() == [True, valid]
+
+
+@pytest.mark.parametrize(("x", "valid"), [(0.0, True), (-1.0, False)])
+def test_without_pupils_only_a_negative_code_is_missing(x, valid, tmp_path):
+    lines = asc_sample(1000, (100.0, 50.0, 0.0)) + asc_sample(1001, (x, x, 0.0))
+    text = asc_begin(1000, ("RIGHT",), 1000) + lines + asc_end(1002)
+    (recording,) = read_text(tmp_path, text)
+    assert recording.samples["right_valid"].tolist() == [True, valid]
 
 
 @pytest.mark.parametrize("kind", ["HREF", "PUPIL", "RAW"])

@@ -27,8 +27,9 @@ after the pupil (velocity, resolution, input, buttons, flags, head target) are n
 the flags lines may differ in number, as a remote tracker's do when it loses its target. A file
 of sample lines alone does not say which eye it holds: then there are no columns of eyes, and
 the pupil stands in ``pupil``. Positions "." and pupil 0 are NaN, and so is the number that
-``edf2asc -miss`` puts in place of ".", if negative, where the pupil is 0. At 2000 Hz the times
-of two samples are the same whole ms; the second is half a ms later. Gaze counts from the top left
+``edf2asc -miss`` puts in place of ".", where the pupil is 0; if no pupil was recorded, only a
+negative one. At 2000 Hz the times of two samples are the same whole ms; the second is half a ms
+later. Gaze counts from the top left
 of GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are the last pixel: 1023 is 1024 px
 wide; an even number is taken to be the width itself.
 

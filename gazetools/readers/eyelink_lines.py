@@ -454,7 +454,9 @@ def _blank_unseen(columns: dict[str, Floats], eye: str) -> None:
     """Make an eye NaN where it was not seen: no position, or no pupil."""
     x, y, pupil = (f"{eye}_{what}".lstrip("_") for what in ("x", "y", "pupil"))
     # edf2asc -miss writes one number for both
-    is_code = (columns[x] < 0) & (columns[x] == columns[y]) & (columns[pupil] <= 0)
+    is_code = (columns[x] == columns[y]) & (columns[pupil] <= 0)
+    if not (columns[pupil] > 0).any():  # no pupil was recorded
+        is_code &= columns[x] < 0
     columns[x], columns[y] = gaze_of(columns[x], columns[y])
     if is_code.any():
         columns[x][is_code] = columns[y][is_code] = np.nan
