@@ -245,6 +245,14 @@ def test_without_snapshots_gaze_is_that_in_the_video(tmp_path):
     assert recording.fixations["duration_ms"].tolist() == [780, 780]
 
 
+def test_the_filter_says_which_of_our_settings_stand_closest(tmp_path):
+    header, *rows = scene().rows
+    named = [[*header, "Recording Fixation filter name"]]
+    named += [[*row, "Tobii I-VT (Attention)"] for row in rows]
+    assert read_one(Sheet(named), tmp_path).profile == "tobii-prolab-attention"
+    assert read_one(scene(), tmp_path).profile == "tobii-prolab"
+
+
 def test_durations_in_us_are_told_by_their_samples(tmp_path):
     sheet = scene().filled("Gaze event duration [ms]", "580000")
     sheet = sheet.renamed(

@@ -610,6 +610,23 @@ def test_vendor_fixations(tmp_path):
         assert found[["first_row", "last_row"]].to_numpy().tolist() == [[0, 58], [61, 119]]
 
 
+@pytest.mark.parametrize(
+    ("filter_name", "profile", "prefers_vendor"),
+    [
+        ("", "tobii-prolab", False),
+        ("Tobii I-VT (Fixation)", "tobii-prolab", False),
+        ("Tobii I-VT (Attention)", "tobii-prolab-attention", False),
+        ("Custom I-VT filter 1", "tobii-prolab", True),
+        ("Raw", "tobii-prolab", False),
+    ],
+)
+def test_what_a_filter_of_the_users_found_is_taken(filter_name, profile, prefers_vendor, tmp_path):
+    header, *rows = prolab().rows
+    sheet = Sheet([[*header, "Recording Fixation filter name"], *([*r, filter_name] for r in rows)])
+    (recording,) = read(sheet.write(tmp_path / "export.tsv"))
+    assert (recording.profile, recording.prefers_vendor) == (profile, prefers_vendor)
+
+
 def test_without_labels_there_are_no_vendor_fixations(tmp_path):
     sheet = prolab().without(lambda name: "movement" in name)
     (recording,) = read(sheet.write(tmp_path / "export.tsv"))

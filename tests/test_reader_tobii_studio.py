@@ -113,6 +113,15 @@ def test_without_a_place_of_the_media_its_px_are_taken(what, tmp_path):
     assert "place of media" not in read_one(studio(), tmp_path).about
 
 
+@pytest.mark.parametrize(
+    ("filter_name", "prefers_vendor"),
+    [("I-VT filter", False), ("", False), ("Tobii Fixation Filter", True)],
+)
+def test_what_filters_of_another_kind_found_is_taken(filter_name, prefers_vendor, tmp_path):
+    recording = read_one(studio().filled("FixationFilter", filter_name), tmp_path)
+    assert recording.prefers_vendor == prefers_vendor
+
+
 def test_a_fixation_off_the_media_is_where_gaze_was(tmp_path):
     sheet = studio().filled("FixationPointX (MCSpx)", "")
     assert read_one(sheet, tmp_path).fixations["x_px"].tolist() == [900, 1100]

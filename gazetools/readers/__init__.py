@@ -207,10 +207,11 @@ def pieces(path: Path, options: ReadOptions | None = None) -> Iterator[Recording
     has_trials = options.trial_from is None
     for piece in in_order(path, reader.read(path, options)):
         has_trials |= any((table["trial"] > 0).any() for table in (piece.samples, piece.fixations))
+        is_other = piece.prefers_vendor or not reader.is_reproduced
         yield replace(
             piece,
             profile=piece.profile or reader.profile,
-            prefers_vendor=not reader.is_reproduced and len(piece.fixations) > 0,
+            prefers_vendor=is_other and len(piece.fixations) > 0,
         )
     if not has_trials:
         raise FormatError(

@@ -29,9 +29,8 @@ of sample lines alone does not say which eye it holds: then there are no columns
 the pupil stands in ``pupil``. Positions "." and pupil 0 are NaN, and so is the number that
 ``edf2asc -miss`` puts in place of ".", where the pupil is 0; if no pupil was recorded, only a
 negative one. At 2000 Hz the times of two samples are the same whole ms; the second is half a ms
-later. Gaze counts from the top left
-of GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are the last pixel: 1023 is 1024 px
-wide; an even number is taken to be the width itself.
+later. Gaze counts from the top left of GAZE_COORDS (or DISPLAY_COORDS), whose right and bottom are
+the last pixel: 1023 is 1024 px wide; an even number is taken to be the width itself.
 
 A trial begins at each message TRIALID, or, where there is none, at each start_trial (as OpenSesame
 writes it), else at each START; or at each message that the user's rule matches. It ends with

@@ -81,7 +81,9 @@ from gazetools.readers.tobii_rows import (
     Names,
     first_known,
     is_of_glasses,
+    is_other_filter,
     prolab_columns,
+    prolab_profile,
     seen_only,
     to_samples,
 )
@@ -191,13 +193,22 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         )
     mapped = [name for name in snapshots if rows[f"{name}:type"].notna().any()]
     facts = _facts(table, header, rows)
+    filter_name = first_known(rows["filter"])
     read_one = _Snapshots(mapped) if mapped else _Scene(set(numbers))
     recordings = []
     for (subject, name), group in rows.groupby(["subject", "recording"], sort=False):
         samples, repeats = in_time_order(group[is_eye[group.index]])
         if samples.empty:
             continue
-        empty = Recording(str(name), str(subject), READER.name, path, about=facts)
+        empty = Recording(
+            name=str(name),
+            subject=str(subject),
+            format=READER.name,
+            path=path,
+            profile=prolab_profile(filter_name),
+            prefers_vendor=is_other_filter(filter_name),
+            about=facts,
+        )
         recording = read_one(empty, samples, group[group["event_row"].notna()])
         if recording.samples.empty and recording.fixations.empty:
             skipped = add_counts(skipped, {"recordings without a fixation": 1})

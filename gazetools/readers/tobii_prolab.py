@@ -95,9 +95,11 @@ from gazetools.readers.tobii_rows import (
     Sessions,
     first_known,
     is_of_glasses,
+    is_other_filter,
     names_any,
     placed,
     prolab_columns,
+    prolab_profile,
 )
 from gazetools.readers.vendor_events import fixations_of_labels
 from gazetools.tables import SAMPLES
@@ -279,6 +281,7 @@ class _Pieces:
         self._subject = subject
         self._name = name
         self._about = about
+        self._filter = str(about.get("filter", ""))
         self._placements: dict[str, Placement | None] = {}
         self._screen_px: tuple[int, int] | None = None
         self._validation: dict[str, float] = {}
@@ -351,7 +354,8 @@ class _Pieces:
             fixations=fixations,
             placements=placed(self._placements),
             screen_px=self._screen_px,
-            profile=_profile(str(self._about.get("filter", ""))),
+            profile=prolab_profile(self._filter),
+            prefers_vendor=is_other_filter(self._filter),
             validation=self._validation,
             about=self._about,
             skipped=skipped,
@@ -361,10 +365,6 @@ class _Pieces:
         for stimulus, place in found:
             before = self._placements.get(stimulus, place)
             self._placements[stimulus] = place if place == before else None
-
-
-def _profile(filter_name: str) -> str:
-    return "tobii-prolab-attention" if "attention" in filter_name.lower() else READER.profile
 
 
 def _end_of_events(rows: Rows) -> int:

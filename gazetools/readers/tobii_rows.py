@@ -16,7 +16,6 @@ from gazetools.timeline import sample_interval_us
 from gazetools.trials import TrialClock
 
 UNNAMED = "unnamed"
-
 _RESTART_US = 1_000_000.0
 _DURATION_US = 200.0
 """Times as long as its samples, an event cannot last in ms, be it cut off; in us it is 1000."""
@@ -294,6 +293,20 @@ def placements(rows: pd.DataFrame) -> dict[str, Placement | None]:
 def placed(found: Mapping[str, Placement | None]) -> dict[str, Placement]:
     """Leave out stimuli that lay in several places."""
     return {name: place for name, place in found.items() if place is not None}
+
+
+def prolab_profile(filter_name: str) -> str:
+    """Our settings that stand closest to a filter of Pro Lab's, a key of events.PROFILES."""
+    return "tobii-prolab" + "-attention" * ("attention" in filter_name.lower())
+
+
+def is_other_filter(filter_name: str) -> bool:
+    """Tell whether labels are of a filter that our detector is not meant to agree with.
+
+    Such are those whose settings users changed, which Pro Lab calls custom and does not tell, and
+    those of Studio that go by distance.
+    """
+    return re.search("custom|clearview|tobii fixation", filter_name, re.IGNORECASE) is not None
 
 
 def screen_size(text: str) -> tuple[int, int] | None:

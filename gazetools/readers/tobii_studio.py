@@ -81,6 +81,7 @@ from gazetools.readers.recording import About, Head, Reader, ReadOptions, Record
 from gazetools.readers.tobii_rows import (
     Names,
     first_known,
+    is_other_filter,
     names_any,
     placed,
     placements,
@@ -219,6 +220,7 @@ class _Export:
                     format=READER.name,
                     path=table.path,
                     screen_px=screen_size(first_known(group["resolution"])),
+                    prefers_vendor=is_other_filter(first_known(group["filter"])),
                     about=self._about(table, group),
                 )
                 clock = TrialClock(has_stimuli=self._has_stimuli)
