@@ -1,6 +1,7 @@
 """Tobii SDK: names of three generations, and a display that is found from the gaze itself."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from exports import INTERVAL_US, Sheet, assert_same
 from exports.tobii import sdk
@@ -195,6 +196,15 @@ def test_a_validity_of_another_kind_is_named(tmp_path):
 def test_the_trackers_clock_goes_before_the_computers(tmp_path):
     sheet = sdk().without(lambda name: name == "device_time_stamp")
     assert read_one(sheet, tmp_path).samples["tracker_time_us"].iloc[0] == 900_000_000
+
+
+@pytest.mark.parametrize(("unit", "us"), [("ms", 1e3), ("s", 1e6)])
+def test_clocks_may_have_been_turned_to_another_unit(unit, us, tmp_path):
+    sheet = sdk().filled("device_time_stamp", lambda v: f"{int(v) / us:.6f}")
+    recording = read_one(sheet, tmp_path)
+    assert recording.about["time unit"] == unit
+    before = read_one(sdk(), tmp_path).samples
+    pd.testing.assert_frame_equal(recording.samples, before)
 
 
 def test_relative_times_are_in_ms(tmp_path):

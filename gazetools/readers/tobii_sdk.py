@@ -14,8 +14,8 @@ dictionaries and of Titta. Text with tabs, ``;`` or ``,``; the first columns of 
 ==========================================  ==================================================
 SAMPLES column                              export column
 ==========================================  ==================================================
-``tracker_time_us``                         device_time_stamp, Time; else system_time_stamp;
-                                            else RelTimestamp, in ms
+``tracker_time_us``                         device_time_stamp, Time; else system_time_stamp (in
+                                            ms or s, if they count so); else RelTimestamp, in ms
 ``left_x_px`` ... ``right_y_px``            left_gaze_point_on_display_area_x ..., LGazePos2dx:
                                             shares of the display, ``normalised``
 ``x_px``, ``y_px``                          mean over the eyes that were seen, shares too
@@ -53,6 +53,7 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.readers.building import (
     EYES,
+    US_PER,
     Floats,
     about,
     add_counts,
@@ -71,7 +72,7 @@ from gazetools.readers.delimited import (
 )
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.readers.tobii_rows import Names, seen_only, to_samples
+from gazetools.readers.tobii_rows import Names, seen_only, to_samples, usual_step
 
 _TEXTS: dict[str, tuple[str, ...]] = {
     "subject": ("participantname", "participant", "participantid", "subject", "subjectid"),
@@ -114,6 +115,7 @@ _LARGEST = 2.0**53
 _YES = ("1", "1.0", "true", "valid")
 _NO = ("0", "0.0", "false", "invalid")
 _LEAST_VALID = 1
+_SHORTEST_US = 200.0
 
 _LEAST_PAIRS = 10
 _LEAST_SPREAD = 0.002
@@ -220,8 +222,15 @@ def _timed(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Choose the clock, on which most is known of the tracker."""
     for name in ("device_us", "system_us"):
         if rows[name].notna().any():
-            return rows.assign(tracker_us=rows[name], recording_us=np.nan), "us"
+            unit = _unit(rows, name)
+            return rows.assign(tracker_us=rows[name] * US_PER[unit], recording_us=np.nan), unit
     return rows.assign(tracker_us=rows["relative_ms"] * 1000, recording_us=np.nan), "ms"
+
+
+def _unit(rows: pd.DataFrame, clock: str) -> str:
+    """Tell what a clock counts: us, or what a program made of them, as no tracker is so fast."""
+    step = usual_step(rows.assign(**{clock: rows[clock] * 1000}), clock) / 1000
+    return next((unit for unit in ("us", "ms") if step * US_PER[unit] >= _SHORTEST_US), "s")
 
 
 def _trials(rows: pd.DataFrame) -> pd.Series:
