@@ -132,6 +132,15 @@ def test_without_gaze_of_each_eye_the_average_is_read(tmp_path):
     assert samples["x_px"].iloc[[0, -1]].tolist() == [900, 1100]
 
 
+@pytest.mark.parametrize("lost", [("-1", "-1"), ("-1000", "-1000"), ("0", "0")])
+def test_an_average_that_stands_for_no_gaze_is_missing(lost, tmp_path):
+    sheet = studio2().without(lambda name: name.endswith(("Left", "Right")))
+    for name, value in zip(("GazePointX", "GazePointY"), lost, strict=True):
+        sheet.rows[-1][sheet.index(name)] = value
+    samples = read_one(sheet, tmp_path).samples
+    assert samples["x_px"].isna().tolist() == [False] * (len(samples) - 1) + [True]
+
+
 # ---------------------------------------------------------------- Fixation-Data
 
 

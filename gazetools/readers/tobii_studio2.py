@@ -358,8 +358,7 @@ def _on_screen(rows: pd.DataFrame) -> pd.DataFrame:
     for eye in EYES:
         x, y = rows[f"{eye}_x_px"], rows[f"{eye}_y_px"]
         code = rows[f"{eye}_validity"]
-        seen = x.notna() & y.notna() & ~((x == -1) & (y == -1))
-        seen &= ~((x == -rows["media_width"]) & (y == -rows["media_height"]))
+        seen = x.notna() & y.notna() & ~_is_lost(x, y, rows)
         seen &= (code <= _LEAST_VALID) | code.isna()
         rows = rows.assign(**seen_only(rows, eye, seen))
         valid[f"{eye}_valid"] = seen
@@ -367,8 +366,16 @@ def _on_screen(rows: pd.DataFrame) -> pd.DataFrame:
     if not any(seen.any() for seen in valid.values()):
         codes = rows[[f"{eye}_validity" for eye in EYES]]
         fine = (codes <= _LEAST_VALID).any(axis=1) | codes.isna().all(axis=1)
+        x, y = (rows[f"average_{axis}_px"] for axis in "xy")
+        fine &= ~(_is_lost(x, y, rows) | (x == 0) & (y == 0))
         gaze = {name: rows[f"average_{name}"].where(fine) for name in gaze}
     return rows.assign(**gaze, **valid)
+
+
+def _is_lost(x: pd.Series, y: pd.Series, rows: pd.DataFrame) -> pd.Series:
+    """Tell where a place (n,) is one that stands for none."""
+    beside_media = (x == -rows["media_width"]) & (y == -rows["media_height"])
+    return (x == -1) & (y == -1) | beside_media
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
