@@ -217,6 +217,12 @@ def test_ends_of_lines_of_old_macs_and_windows(name, newline, tmp_path):
     assert_same(read(plain), read(other))
 
 
+def test_many_lines_may_end_in_a_carriage_return_alone(export):
+    path = export((HEADER + ROW * (2**20 // len(ROW) + 2)).replace(b"\n", b"\r"))
+    table = read_columns(path, Layout(","), {}, {"x": "CURRENT_FIX_X"})
+    assert len(table.frame) == 2**20 // len(ROW) + 2
+
+
 def test_nul_bytes_are_no_text(export):
     with pytest.raises(FormatError, match="binary data"):
         read(export(EXPORT.replace(b"1", b"\0", 1)))

@@ -102,6 +102,7 @@ def test_examples_say_the_same_scanned_or_not(example, tmp_path, monkeypatch):
     [
         ("utf-8", "\n", "23 24 25.5"),
         ("utf-8-sig", "\r\n", "23 24 25.5"),
+        ("utf-8", "\r", "23 24 25.5"),
         ("utf-16", "\n", "23 24 25.5"),
         ("latin-1", "\n", "23 24 25.5"),
         ("utf-8", "\n", "23 24 25,5"),  # nothing but the last block tells the decimal mark

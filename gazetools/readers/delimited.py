@@ -298,9 +298,14 @@ def _whole_lines(stream: BufferedReader, decoder: Decoder, path: Path) -> Iterat
     read, block = bytearray(BLOCK_BYTES), bytearray()
     rest = b""
     is_empty = True
+    has_feeds: bool | None = None
     while read:
         del read[stream.readinto(read) :]
         text = decoder.utf8(read, final=not read)
+        if has_feeds is None:
+            has_feeds = b"\n" in text or b"\r" not in text
+        if not has_feeds:  # Excel for the Macintosh ends lines so
+            text = text.replace(b"\r", b"\n")
         end = text.rfind(b"\n") + 1 if read else len(text)
         if end or ((rest or is_empty) and not read):
             _fill(block, rest, text, end)
