@@ -98,6 +98,7 @@ def test_variants_say_the_same(options, sessions, vendors, tmp_path):
         lambda sheet: Sheet(as_floats(with_commas(sheet)).quoted().rows, ","),
         lambda sheet: as_floats(with_commas(sheet)),
         lambda sheet: Sheet(with_commas(sheet).rows, ";"),
+        lambda sheet: with_commas(sheet).cells(lambda cell: f'"{cell}"' if "," in cell else cell),
         lambda sheet: Sheet(sheet.renamed(snake).rows, ","),
         lambda sheet: Sheet(sheet.renamed(camel).rows, ","),
         lambda sheet: sheet.renamed(mangled).renamed(lambda name: re.sub("^Rec", "ï..Rec", name)),
@@ -105,6 +106,7 @@ def test_variants_say_the_same(options, sessions, vendors, tmp_path):
     ids=[
         *("R names", "R names, NA", "R names, NA, quoted", "other micro", "last empty", "twice"),
         *("pandas", "commas twice", "pandas, commas", "pandas, commas, tabs", "spreadsheet"),
+        "spreadsheet, tabs",
         *("snake case", "camel case", "mark of order read as text"),
     ],
 )
@@ -648,6 +650,18 @@ def test_a_decimal_comma_far_behind_the_head_is_understood(tmp_path):
     assert path.stat().st_size > opening.HEAD_BYTES
     (recording,) = read(path)
     assert recording.samples["left_x_mm"].max() == 247.55
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a, b.jpg", "\t"), ("a;b.jpg", ";")])
+def test_a_spreadsheets_quotes_are_no_part_of_a_name(name, separator, tmp_path):
+    sheet = Sheet(prolab().filled("Presented Media name", f'"{name}"').rows, separator)
+    (recording,) = read(sheet.write(tmp_path / "export.tsv"))
+    assert set(recording.samples["stimulus"].dropna()) == {name}
+
+
+def test_a_lone_quote_is_part_of_a_name(tmp_path):
+    (recording,) = read(prolab().filled("Presented Media name", '"a, b').write(tmp_path / "e.tsv"))
+    assert set(recording.samples["stimulus"].dropna()) == {'"a, b'}
 
 
 def test_names_that_look_like_floats_stay(tmp_path):

@@ -37,6 +37,7 @@ _LONGEST_LINE = 2**20
 _LARGEST = 2.0**53
 """No export holds larger numbers, and float64 has no exact ones beyond."""
 _COMMA_NUMBER = re.compile(r'"?-?\d+,\d+"?')
+_QUOTED_CELL = r'(?m)(?:^|{0})"[^"\r\n{0}]*[,{0}][^"\r\n{0}]*"(?=[\r\n{0}])'
 _POINTED_WHOLE = re.compile(rb'(?<=[\0\t,;"\n])(-?\d+)\.0(?=[\0\t,;"\r\n])')
 _NO_TEXT = pd.CategoricalDtype(pd.Index([], dtype="str"))
 _COMPLAINTS = (pa.ArrowException, OSError, UnicodeError)
@@ -343,8 +344,11 @@ class _Parser:
         self._header = head.splitlines()[layout.header_line - 1 : layout.header_line]
         self._names = list(layout.names or column_names(head, *self._header_place))
         self._numbers = [name for name, kind in types.items() if kind == pa.float64()]
-        # vendors' tab-separated exports may hold a lone quote; R quotes names and values
+        # vendors' tab-separated exports may hold a lone quote; R quotes names and values, Excel
+        # cells that hold a comma
         self._quoted = layout.separator == "," or "".join(self._header).startswith('"')
+        quoted_cell = _QUOTED_CELL.format(re.escape(layout.separator))
+        self._quoted |= re.search(quoted_cell, head) is not None
         self._saw_fraction = self._has_decimal_comma(head)
         self.decimal_mark = "," if self._saw_fraction else "."
         self._scanner = self._make_scanner()
