@@ -366,6 +366,22 @@ def test_recordings_without_names_are_told_apart_by_their_clock(tmp_path):
     assert [(r.subject, r.name) for r in (first, second)] == [("P01", "day"), ("P02", "day")]
 
 
+def test_the_trackers_clock_may_be_the_only_one(tmp_path):
+    def without(sheet):
+        return sheet.without(lambda name: name == "Recording timestamp [μs]")
+
+    (plain,) = read(prolab().write(tmp_path / "export.tsv"))
+    (recording,) = read(without(prolab()).write(tmp_path / "export.tsv"))
+    pd.testing.assert_frame_equal(recording.samples, plain.samples)
+    pd.testing.assert_frame_equal(recording.fixations, plain.fixations)
+    sheet = without(unnamed("Recording name"))
+    earlier = sheet.filled(
+        "Eyetracker timestamp [μs]", lambda cell: cell and str(int(cell) - 5_000_000)
+    )
+    path = Sheet([*sheet.rows, *earlier.rows[1:]]).write(tmp_path / "day.tsv")
+    assert [(r.name, len(r.samples)) for r in read(path)] == [("day", 120), ("day-2", 120)]
+
+
 @pytest.mark.parametrize("shift_us", [86_400_000_000, -500_000, -60_000_000])
 def test_recordings_of_one_name_are_told_apart_by_their_clocks(shift_us, tmp_path):
     again = prolab().filled(

@@ -114,7 +114,7 @@ def refusal(head: Head) -> str:
     """Say why a file is no Pro Lab export, or "" if it is."""
     names, _ = prolab_columns(head.text)
     if not names:
-        return "no column 'Recording timestamp'"
+        return "no column 'Recording timestamp' or 'Eyetracker timestamp'"
     if is_of_glasses(names):
         return "columns of Glasses"
     return ""
@@ -245,7 +245,8 @@ class _Export:
             "recording": filled(rows["recording"], constant(stem_of(self._path), count)),
         }
         both_us = np.where(is_named, tracker_us, np.nan)
-        clock_us = np.where(is_named, np.nan, recording_us)
+        only_us = tracker_us if np.isnan(recording_us).all() else recording_us
+        clock_us = np.where(is_named, np.nan, only_us)
         number = np.zeros(count, np.int64)
         for key, own in _groups(names | {"row": np.arange(count)}):
             at = own["row"]

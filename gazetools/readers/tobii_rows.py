@@ -40,7 +40,8 @@ def prolab_columns(head: str) -> tuple[list[str], str]:
     names = column_names(head, separator)
     plain = {plain_name(name) for name in names}
     blank = "[ ._]?" if plain & _PROLAB_ONLY else "[ ._]"
-    is_prolab = any(re.search(rf"\brecording{blank}timestamp", n, re.IGNORECASE) for n in names)
+    clock = rf"\b(recording|eyetracker){blank}timestamp"
+    is_prolab = any(re.search(clock, name, re.IGNORECASE) for name in names)
     is_studio = any(name.endswith(_STUDIO_ONLY) for name in plain)
     return (names if is_prolab and not is_studio else []), separator
 
