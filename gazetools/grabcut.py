@@ -17,6 +17,8 @@ from gazetools.images import UInt8, resize_image
 from gazetools.maps import Float32, Track, heatmap, pooled
 
 _ODDS, _LEAST_PRIOR = 3.0, 1e-3
+_MOST_EXPONENT = 80.0
+"""Of what float32 can hold; the hull is long nothing there."""
 _GLARE_RIM_PX, _GLARE_REACH_PX, _LEAST_WEIGHT = 5, 4.0, 0.02
 
 
@@ -74,6 +76,9 @@ class GrabCut:
     kept_heat_share: float = 0.15
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, float) and not np.isfinite(value):
+                raise ConfigError(f"{name} is {value}; expected a finite number")
         if not 0 <= self.maybe <= self.probably <= self.surely <= 1:
             raise ConfigError(
                 f"maybe, probably, surely are {self.maybe}, {self.probably}, {self.surely}; "
@@ -108,7 +113,7 @@ def gaze_prior(tracks: Sequence[Track], spec: GrabCut) -> tuple[Float32, Float32
     column, row = points.astype(np.int64).T
     warm = points[heat[row, column] > spec.hull_heat].astype(np.float32)
     inside_px = _signed_distance_to_hull(warm, spec.side_px) + spec.hull_margin_px
-    hull = 1 / (1 + np.exp(-inside_px / spec.hull_softness_px))
+    hull = 1 / (1 + np.exp(np.minimum(-inside_px / spec.hull_softness_px, _MOST_EXPONENT)))
     prior = (np.minimum(heat, spec.heat_ceiling) / spec.heat_ceiling + hull) / 2
     return heat, np.asarray(prior, np.float32)
 
@@ -119,7 +124,12 @@ def _without_first(track: Track) -> Track:
 
 
 def _signed_distance_to_hull(points: Float32, side_px: int) -> Float32:
-    """Distance to the convex hull's border in px, positive inside, shape (side, side)."""
+    """Distance to the convex hull's border in px, positive inside, shape (side, side).
+
+    Of no points, everything is far outside.
+    """
+    if not len(points):
+        return np.full((side_px, side_px), -np.inf, np.float32)
     filled = np.zeros((side_px, side_px), np.uint8)
     cv2.fillConvexPoly(filled, cv2.convexHull(points).astype(np.int32), 1)
     inside = cv2.distanceTransform(filled, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

@@ -210,6 +210,8 @@ def test_an_image_full_of_glare_is_no_error():
         ({"glare_contrast": 256}, "glare_contrast is 256"),
         ({"iterations": 0}, "iterations is 0; expected 1 or more"),
         ({"probably": 0.95}, "expected rising values"),
+        ({"hull_heat": float("nan")}, "hull_heat is nan; expected a finite number"),
+        ({"heat_ceiling": float("inf")}, "heat_ceiling is inf; expected a finite number"),
     ],
 )
 def test_impossible_settings_are_refused(options, found):
@@ -282,6 +284,17 @@ def test_never_empty_at_any_size(points, height, width):
     found = pseudo_mask(image, [track_of(*points)], GRABCUT)
     assert found.shape == image.shape[:2]
     assert found.any()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"side_px": 512}, {"hull_softness_px": 0.5}, {"hull_heat": 2.0}]
+)
+def test_far_from_the_hull_and_without_one_the_prior_is_the_heatmaps(settings):
+    spec = GrabCut(**settings)
+    heat, prior = gaze_prior([track_of((0.02, 0.02), (0.03, 0.02))], spec)
+    far = np.s_[spec.side_px // 2 :, spec.side_px // 2 :]
+    np.testing.assert_allclose(prior[far], np.minimum(heat[far], 0.5), atol=1e-6)
+    assert np.isfinite(prior).all()
 
 
 def test_prior_is_high_where_gaze_dwelt():
