@@ -275,6 +275,7 @@ FORGERIES = {
     "index type": (first_item(width="48"), "item 0 is not made of name, split"),
     "index truth": (first_item(width=True), "item 0 is not made of name, split"),
     "index size": (first_item(width=0), "is 0 x 32 px"),
+    "index huge": (first_item(height=1 << 31), "is 48 x 2147483648 px"),
     "index digest": (first_item(sha256="0" * 63), "sha256 is '000"),
     "index quick digests": (first_item(xxh3=["0" * 16] * 6), "xxh3 are not the digests of images"),
     "index quick numbers": (first_item(xxh3=[0] * 7), "xxh3 are not the digests of images"),

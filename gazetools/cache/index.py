@@ -24,6 +24,8 @@ _TYPES = {
     "xxh3": list,
 }
 _SHA256 = re.compile("[0-9a-f]{64}")
+_MOST_PX = 2**31 - 1
+"""A side of a PNG."""
 
 
 def index_bytes(items: Sequence[Item]) -> bytes:
@@ -71,7 +73,7 @@ def _item(path: Path, number: int, entry: Any) -> Item:
             raise CacheError(f"{here}: {key} is {entry[key]}, expected offset and count")
     if entry["split"] not in SPLITS:
         raise CacheError(f"{here}: split {entry['split']!r}, expected {', '.join(SPLITS)}")
-    if min(entry["width"], entry["height"]) < 1:
+    if not all(1 <= entry[side] <= _MOST_PX for side in ("width", "height")):
         raise CacheError(f"{here} is {entry['width']} x {entry['height']} px")
     if not _SHA256.fullmatch(entry["sha256"]):
         raise CacheError(f"{here}: sha256 is {entry['sha256']!r:.80}")
