@@ -326,6 +326,33 @@ def test_positions_off_the_image_are_dropped_and_counted(lab, small_cohort):
         assert cache.items == before
 
 
+def without_sizes(table):
+    return table.assign(image_width=pd.NA, image_height=pd.NA)
+
+
+def test_positions_off_an_image_of_unknown_size_are_dropped_and_counted(lab, small_cohort):
+    """As they are of an image whose size the table tells: a track of one image, all of another."""
+    table = small_cohort.fixations
+    reader = table["subject"] == table["subject"].iloc[0]
+    first, last = (table["stimulus"] == f"{name}.jpg" for name in (NAMES[0], NAMES[2]))
+    gone = (reader & first) | last
+    save(table[~gone], lab)
+    render_lab(lab)
+    off = table.assign(x_im=table["x_im"].mask(gone, 9999.0))
+    save(without_sizes(off), lab)
+    summary = render_lab(lab, "off.h5")
+    assert summary.fixations_dropped["off the image"] == gone.sum()
+    assert summary.images_without_gaze == [NAMES[2]]
+    with open_cache(lab / "maps.h5") as known, open_cache(lab / "off.h5") as unknown:
+        assert known.items == unknown.items
+    (lab / "test.txt").write_text(NAMES[2])
+    spec = replace(QUICK, split=SplitSpec((lab / "test.txt",)))
+    assert render_lab(lab, "listed.h5", spec).splits == {"none": 2, "test": 1}
+    save(without_sizes(table).assign(y_im=9999.0), lab)
+    with pytest.raises(GeometryError, match=r"none of \d+ fixations lies on its image; .*in px"):
+        render_lab(lab, "none.h5")
+
+
 def test_heatmap_masks_are_the_stored_heatmap_above_the_threshold(lab):
     spec = RenderSpec(size_px=64, masks=PseudoMaskSpec("heatmap", heatmap_sigma=0.03))
     render_lab(lab, spec=spec)

@@ -3,14 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from gazetools.errors import FormatError
+from gazetools.errors import FormatError, GeometryError
 from gazetools.files import file_sha256
 from gazetools.images import (
     UInt8,
@@ -21,7 +21,14 @@ from gazetools.images import (
 )
 from gazetools.rendering.matching import Source
 from gazetools.rendering.spec import RenderSpec, RenderSummary
-from gazetools.splits import assign, difference_hash, group_images, parted_groups
+from gazetools.splits import (
+    SplitSpec,
+    assign,
+    difference_hash,
+    group_images,
+    parted_groups,
+    read_lists,
+)
 
 
 @dataclass(frozen=True)
@@ -132,6 +139,47 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def on_image(
+    sources: Sequence[Source], scans: Sequence[Scan], split: SplitSpec, summary: RenderSummary
+) -> tuple[list[Source], list[Scan]]:
+    """Drop fixations off images whose size the table does not tell, and images left without any.
+
+    Raises
+    ------
+    GeometryError
+        No fixation is left.
+    """
+    within = [_on_image(*pair, summary) for pair in zip(sources, scans, strict=True)]
+    if not any(len(source.gaze) for source in within):
+        raise GeometryError(
+            f"none of {summary.fixations_dropped['off the image']:,} fixations lies on its image; "
+            "positions are expected in px of the image file, from its top left; mend the table"
+        )
+    bare = {
+        after.name
+        for before, after in zip(sources, within, strict=True)
+        if len(before.gaze) > len(after.gaze) == 0
+    }
+    summary.images_without_gaze = sorted(bare.union(summary.images_without_gaze))
+    listed = read_lists(split.files)
+    kept = [
+        (source, seen)
+        for source, seen in zip(within, scans, strict=True)
+        if source.name not in bare or listed.get(source.name) == "test"
+    ]
+    return [source for source, _ in kept], [seen for _, seen in kept]
+
+
+def _on_image(source: Source, seen: Scan, summary: RenderSummary) -> Source:
+    inside = (_gaze_px(source, seen)[:, :2] < (seen.width, seen.height)).all(axis=1)
+    if inside.all():
+        return source
+    summary.fixations_dropped["off the image"] += int((~inside).sum())
+    gaze = source.gaze[inside]
+    gaze[:, -1] = np.unique(gaze[:, -1], return_inverse=True)[1]  # tracks count from 0 again
+    return replace(source, gaze=gaze, said_size=source.said_size[inside])
+
+
 def plan_jobs(
     sources: Sequence[Source], scans: Sequence[Scan], spec: RenderSpec, summary: RenderSummary
 ) -> list[Job]:
@@ -168,10 +216,15 @@ def _said_px(source: Source) -> npt.NDArray[np.float64]:
     return np.asarray(source.said_size[known & ~shares])
 
 
-def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
+def _gaze_px(source: Source, seen: Scan) -> npt.NDArray[np.float64]:
     shares = (source.said_size == 1).all(axis=1)
     gaze = source.gaze.copy()
     gaze[shares, :2] *= (seen.width, seen.height)
+    return gaze
+
+
+def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
+    gaze = _gaze_px(source, seen)
     files = [drawing, seen.image_sha256, seen.mask_sha256 or "none"]
     if seen.probability_sha256:
         files.append(seen.probability_sha256)

@@ -9,7 +9,7 @@ from gazetools.progress import Progress, Tally, unseen
 from gazetools.rendering.folder import check_folder, is_folder, make_folder
 from gazetools.rendering.matching import Source, curated, match
 from gazetools.rendering.onefile import check_file, make_file
-from gazetools.rendering.planning import Plan, Scan, digests, plan_jobs, scan
+from gazetools.rendering.planning import Plan, Scan, digests, on_image, plan_jobs, scan
 from gazetools.rendering.running import run
 from gazetools.rendering.shards import ShardTask
 from gazetools.rendering.spec import RenderSpec, RenderSummary
@@ -97,6 +97,7 @@ def render(
         table = curated(table, curation, summary)
         sources = match(table, images, masks, probabilities, spec.split, summary)
         scans = _scan_all(sources, workers, progress)
+        sources, scans = on_image(sources, scans, spec.split, summary)
         told = {"ingest": made_by} | ({"curation": summary.curation} if curation else {})
         sha256 = digests(fixations, curation, scans)
         plan = Plan(plan_jobs(sources, scans, spec, summary), spec, spec.recipe() | told, sha256)
