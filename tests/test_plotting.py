@@ -294,8 +294,9 @@ def test_a_table_gives_what_rendering_would(lab):
     assert len(found.kept()[0]) == len(table)
 
 
-def test_a_table_drops_and_counts_what_is_off_the_image(lab, tmp_path):
-    table = made_fixations(gaze()[:, 3])
+@pytest.mark.parametrize("size", [{}, {"image_width": pd.NA, "image_height": pd.NA}])
+def test_a_table_drops_and_counts_what_is_off_the_image(lab, tmp_path, size):
+    table = made_fixations(gaze()[:, 3]).assign(**size)
     table.loc[2, "x_im"] = WIDTH + 1.0
     write_table(table, tmp_path / "off.parquet", FIXATIONS, provenance={})
     found = stimulus_in_table(tmp_path / "off.parquet", "polyp", lab / "images")
