@@ -1,6 +1,7 @@
 """Image and mask files in and out, with a limit on what an untrusted file may unpack to."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import cv2
@@ -19,13 +20,18 @@ _PNG_WITH_ALPHA = 4, 6  # colour types: grey, RGB
 
 
 def image_stem(name: str) -> str:
-    """Drop an image suffix from a file or stimulus name, and nothing else."""
+    """Drop an image suffix from a file or stimulus name, and nothing else.
+
+    Accents are composed (NFC): files that come from a Mac may have them apart from their letters,
+    where tables have one character.
+    """
+    name = unicodedata.normalize("NFC", name)
     suffix = Path(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
 
 
 def list_images(folder: Path) -> dict[str, Path]:
-    """Map the stem of every image file in `folder` to its path.
+    """Map the stem of every image file in `folder` to its path; see :func:`image_stem`.
 
     Raises
     ------
@@ -44,12 +50,13 @@ def list_images(folder: Path) -> dict[str, Path]:
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             continue
-        if path.stem in found:
+        stem = image_stem(path.name)
+        if stem in found:
             raise FormatError(
-                f"{path}: {found[path.stem].name} has the same name but for its suffix; "
-                "keep one of them"
+                f"{path}: {found[stem].name} has the same name but for its suffix, or for how its "
+                "accents are stored; keep one of them"
             )
-        found[path.stem] = path
+        found[stem] = path
     if not found:
         raise FormatError(
             f"{folder}: holds no image; expected {', '.join(SUFFIXES)}, put some there or name "

@@ -44,6 +44,7 @@ def encoded(suffix, image=None):
         ("1.2.840.113619", "1.2.840.113619"),
         ("b/a.jpg", "b/a"),
         (".png", ".png"),
+        ("Re\u0301tine 1.png", "R\u00e9tine 1"),
     ],
 )
 def test_image_stem_drops_an_image_suffix_and_nothing_else(name, stem):
@@ -57,6 +58,16 @@ def test_list_images(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(FormatError, match=r"a\.jpg has the same name"):
         list_images(tmp_path)
+
+
+def test_accents_are_the_same_however_they_are_stored(tmp_path):
+    apart, composed = "e\u0301.png", "\u00e9.png"
+    (tmp_path / apart).write_bytes(b"")
+    assert list(list_images(tmp_path)) == [image_stem(composed)]
+    if not (tmp_path / composed).exists():  # to a Mac both are one file
+        (tmp_path / composed).write_bytes(b"")
+        with pytest.raises(FormatError, match=r"same name .* how its accents are stored; keep"):
+            list_images(tmp_path)
 
 
 def test_no_folder_or_no_image(tmp_path):
