@@ -16,6 +16,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 MASK_THRESHOLD = 127
 """Masks are often JPEG: foreground is above this grey value."""
 _JPEG_NOISE = 16
+_AROUND = np.ones((3, 3), np.uint8)
+_LEAST_AREA = 0.001
 _PNG_WITH_ALPHA = 4, 6  # colour types: grey, RGB
 
 
@@ -89,7 +91,7 @@ def read_mask(path: Path) -> UInt8:
     Raises
     ------
     FormatError
-        The file cannot be read, holds labels such as 0, 1, 2 that would all be background, or has
+        The file cannot be read, holds labels such as 0, 1, 2 that would be background, or has
         transparent pixels: what is painted below them, nobody sees.
     """
     return decode_mask(file_content(path), path)
@@ -103,6 +105,11 @@ def decode_mask(content: bytes, path: Path) -> UInt8:
         raise FormatError(
             f"{path}: a mask whose highest value is {grey.max()}; foreground is expected above "
             f"{MASK_THRESHOLD}, save it with 0 and 255"
+        )
+    if (label := _faint_label(grey, noise)) is not None:
+        raise FormatError(
+            f"{path}: a mask with areas of grey value {label}, which would be background, beside "
+            f"others above {MASK_THRESHOLD}; choose what is foreground, save it with 0 and 255"
         )
     if _is_see_through(content):
         raise FormatError(
@@ -171,6 +178,17 @@ def _is_cut_short(content: bytes) -> bool:
     if content.startswith(b"\xff\xd8"):  # JPEG: after the last scan comes the end marker
         return content.rfind(b"\xff\xd9") <= content.rfind(b"\xff\xda")
     return not content
+
+
+def _faint_label(grey: UInt8, noise: int) -> int | None:
+    """Grey value of a label that the threshold would drop, in a mask of several classes.
+
+    Smooth outlines have such values too, but hardly any area in which all are the same.
+    """
+    faint = (grey > noise) & (grey <= MASK_THRESHOLD)
+    even = grey[faint & (cv2.dilate(grey, _AROUND) == cv2.erode(grey, _AROUND))]
+    is_area = len(even) > max(_LEAST_AREA * grey.size, faint.sum() / 2)
+    return int(even.max()) if is_area else None
 
 
 def _is_see_through(content: bytes) -> bool:

@@ -196,6 +196,24 @@ def test_label_images_are_not_taken_for_empty_masks(tmp_path, label):
         read_mask(tmp_path / "m.png")
 
 
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("colours", [(100, 255), ((0, 0, 255), (0, 255, 0)), (40, 200)])
+def test_one_of_several_labels_is_not_taken_for_background(tmp_path, suffix, colours):
+    labels = np.zeros((90, 120, 3), np.uint8)
+    labels[10:50, 10:50], labels[40:80, 60:100] = colours
+    (tmp_path / f"m{suffix}").write_bytes(encoded(suffix, labels))
+    with pytest.raises(FormatError, match=r"areas of grey value \d+, which would be .* beside"):
+        read_mask(tmp_path / f"m{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("blur_px", [0.5, 2, 10])
+def test_a_smooth_outline_is_no_label(tmp_path, suffix, blur_px):
+    disc = cv2.circle(np.zeros((200, 240), np.uint8), (110, 90), 60, 255, -1)
+    (tmp_path / f"m{suffix}").write_bytes(encoded(suffix, cv2.GaussianBlur(disc, (0, 0), blur_px)))
+    assert (read_mask(tmp_path / f"m{suffix}") != (disc > 0)).mean() < 0.02
+
+
 def test_what_is_painted_on_nothing_is_not_taken_for_a_full_mask(tmp_path):
     painted = np.full((9, 9, 4), 255, np.uint8)
     (tmp_path / "m.png").write_bytes(encoded(".png", painted))
