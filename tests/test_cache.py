@@ -151,6 +151,9 @@ def test_read_in_any_order_repeatedly_and_into_place(tmp_path):
         for wrong in ([6], [-1], [0, 7, 1]):
             with pytest.raises(CacheError, match=r"no item (6|-1|7); there are 6"):
                 cache.read("images", wrong)
+        for wrong in ([True] + [False] * 5, [1.5], ["1"], [[1, 2]], 1):
+            with pytest.raises(CacheError, match=r"indices are .*; expected a list of whole"):
+                cache.read("images", wrong)
         for bad in (np.zeros((1, 6, 7, 3), np.int8), np.zeros((2, 6, 7, 3), np.uint8)):
             with pytest.raises(CacheError, match=r"out is .*, expected uint8\(1, 6, 7, 3\)"):
                 cache.read("images", [0], bad)

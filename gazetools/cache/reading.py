@@ -167,7 +167,7 @@ class Cache:
         CacheError
             The field is unknown, an index is out of range, or the bytes are damaged.
         """
-        wanted = np.asarray(indices, np.int64)
+        wanted = as_positions(indices)
         out = self._place_for(field, wanted, out)
         for position in np.argsort(wanted, kind="stable").tolist():
             chunk = self._unpacked(field, int(wanted[position]))
@@ -209,7 +209,7 @@ class Cache:
         CacheError
             There is no text, or an index is out of range.
         """
-        wanted = np.asarray(indices, np.int64)
+        wanted = as_positions(indices)
         mask = self.text_mask(wanted)
         tokens = np.empty((len(wanted), *self.text_shape), np.float16)
         for position, index in enumerate(wanted.tolist()):
@@ -221,7 +221,7 @@ class Cache:
         """Tell where there are tokens of some items, shape (n, T); see :meth:`read_text`."""
         if self.text is None:
             raise CacheError(f"{self.path}: holds no text; `gazetools encode-text` adds it")
-        wanted = np.asarray(indices, np.int64)
+        wanted = as_positions(indices)
         self._check_indices(wanted)
         length = self.text_shape[0]
         begin = int(self._chunks["text/mask"].extents[0, 0])
@@ -344,6 +344,23 @@ class Cache:
                 f"{self.path}: does not match the SHA-256 at its end; it is damaged or was "
                 "altered after it was written, render it again"
             )
+
+
+def as_positions(indices: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Return whole numbers, shape (n,); a mask of truth values is none, though NumPy makes 0, 1.
+
+    Raises
+    ------
+    CacheError
+        They are something else.
+    """
+    given = np.asarray(indices)
+    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+        raise CacheError(
+            f"indices are {given.dtype}{given.shape}; expected a list of whole numbers, such as "
+            "those of cache.indices('train')"
+        )
+    return given.astype(np.int64)
 
 
 def _as_fixations(rows: bytes) -> npt.NDArray[np.float64]:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from gazetools.cache.layout import CacheSpec, Encoded, Item
-from gazetools.cache.reading import Cache
+from gazetools.cache.reading import Cache, as_positions
 from gazetools.cache.structure import HEADER, check_header
 from gazetools.errors import CacheError, SchemaError
 from gazetools.images import UInt8
@@ -118,7 +118,7 @@ class ShardedCache(Cache):
 
     def read(self, field: str, indices: npt.ArrayLike, out: UInt8 | None = None) -> UInt8:
         """Read one field of some items, in the order asked for; see :meth:`Cache.read`."""
-        wanted = np.asarray(indices, np.int64)
+        wanted = as_positions(indices)
         out = self._place_for(field, wanted, out)
         shards, inside = self._place[wanted].T
         for number in np.unique(shards):
