@@ -166,6 +166,23 @@ def replacing_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(before, ignore_errors=True)
 
 
+def keep_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises
+    ------
+    OutputError
+        Something else is there, or the disk refuses to take it.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: folder cannot be made ({error.strerror or error}); free some space, or "
+            "remove what is there; nothing was changed"
+        ) from error
+
+
 def _temporary(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{_RUN}{suffix}")
 

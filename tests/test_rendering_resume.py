@@ -1,5 +1,6 @@
 """Renders that are stopped, done again, brought up to date, or done by many workers."""
 
+import errno
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -522,6 +524,26 @@ def test_an_error_in_one_thread_stops_the_others(twelve, monkeypatch):
         make(twelve, workers=Workers(2))
     assert len(seen) < IMAGES
     assert not list(twelve.glob(".maps.h5.parts/.*"))
+
+
+@pytest.mark.parametrize("out", ["maps.h5", "maps"])
+def test_a_folder_that_cannot_be_made_is_told(twelve, out, monkeypatch):
+    def full(folder, *args, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = names(twelve)
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OutputError, match=r"maps.*: folder cannot be made \(No space left"):
+        make(twelve, out)
+    assert names(twelve) == before
+
+
+def test_parts_are_not_put_where_a_link_leads(twelve):
+    (twelve / ".maps.h5.parts").symlink_to(twelve / "masks")
+    before = names(twelve / "masks")
+    with pytest.raises(OutputError, match=r"\.maps\.h5\.parts: is a link; .*remove the link"):
+        make(twelve)
+    assert names(twelve / "masks") == before
 
 
 def test_the_parts_folder_is_used_up(twelve):

@@ -8,6 +8,7 @@ from pathlib import Path
 from gazetools.cache import open_cache
 from gazetools.cache.sharded import MANIFEST, SHARD_NAME, read_manifest, write_manifest
 from gazetools.errors import CacheError, OutputError
+from gazetools.files import keep_folder
 from gazetools.rendering.planning import Plan
 from gazetools.rendering.shards import Run, identity, is_done, tasks_for
 from gazetools.rendering.spec import RenderSummary
@@ -96,7 +97,7 @@ def _kept(
 @contextmanager
 def _made(out: Path) -> Iterator[None]:
     """Make the folder; it goes again if nothing was put into it."""
-    out.mkdir(exist_ok=True)
+    keep_folder(out)
     try:
         yield
     except BaseException:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gazetools.cache import Cache, Encoded, create_cache, open_cache
 from gazetools.errors import CacheError, OutputError
+from gazetools.files import keep_folder
 from gazetools.rendering.planning import Plan
 from gazetools.rendering.shards import Run, ShardTask, identity, is_done, tasks_for
 from gazetools.rendering.spec import RenderSummary
@@ -104,8 +105,10 @@ def _is_up_to_date(before: Cache, plan: Plan, kept: dict[str, int]) -> bool:
 @contextmanager
 def _holding(parts: Path) -> Iterator[None]:
     """Keep a folder for shards; it goes when all is done, or if it was not used."""
+    if parts.is_symlink():  # what lies behind is not ours to sweep
+        raise OutputError(f"{parts}: is a link; expected a folder of our own, remove the link")
+    keep_folder(parts)
     try:
-        parts.mkdir(exist_ok=True)
         yield
     except BaseException:
         _sweep(parts)
