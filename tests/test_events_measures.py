@@ -13,9 +13,11 @@ from gazetools.events import (
     IVT,
     BlinkSpec,
     EngbertKliegl,
+    SaccadeParser,
     assume_eyes,
     blinks,
     detect,
+    fixations,
     mark_blinks,
     saccades,
 )
@@ -40,6 +42,40 @@ def main_sequence(amplitudes):
 
 
 # ---------------------------------------------------------------- saccades
+
+
+@pytest.mark.parametrize(
+    ("of_left", "of_right"),
+    [
+        (IVT(eye_selection="left"), IVT(eye_selection="right")),
+        (IVT(eye_selection="left", noise_reduction="mean"), IVT(eye_selection="right")),
+        (SaccadeParser(eye_selection="left"), SaccadeParser(eye_selection="right")),
+        (IDT(eye="left", dispersion_deg=0.3), IDT(eye="right", dispersion_deg=0.3)),
+        (IDT(None, 12.0, eye="left"), IDT(None, 12.0, eye="right")),
+        (EngbertKliegl(eye="left"), EngbertKliegl(eye="right")),
+    ],
+)
+def test_events_lie_where_the_eye_that_was_selected_looked(of_left, of_right):
+    angles = main_sequence([6.0, 9.0])
+    left = recording(angles, interval_us=10**6 // HZ, noise_deg=0.01)
+    # the calibration of the right eye is off, and it sees all smaller
+    right = recording(0.8 * angles, interval_us=10**6 // HZ, noise_deg=0.01)
+    both = left.assign(right_x_mm=right["right_x_mm"] + 20.0)
+    for eye in ("left", "right"):
+        for axis in "xy":
+            both[f"{eye}_{axis}_px"] = both[f"{eye}_{axis}_mm"] / MM_PER_PX
+    both["x_px"] = both[["left_x_px", "right_x_px"]].mean(axis=1)
+    for eye, params, seen in (("left", of_left, 1.0), ("right", of_right, 0.8)):
+        events = detect(both, params)
+        looked = both[f"{eye}_x_px"].to_numpy()
+        found = fixations(both, events, params)
+        assert len(found) == 3
+        mean = [looked[a : b + 1].mean() for a, b in found[["first_row", "last_row"]].to_numpy()]
+        np.testing.assert_allclose(found["x_px"], mean, atol=0.5)
+        moves = saccades(both, events, params)
+        np.testing.assert_array_equal(moves["start_x_px"], looked[moves["first_row"] - 1])
+        np.testing.assert_array_equal(moves["end_x_px"], looked[moves["last_row"] + 1])
+        np.testing.assert_allclose(moves["amplitude_deg"], [6 * seen, 9 * seen], atol=1.0)
 
 
 @pytest.mark.parametrize(

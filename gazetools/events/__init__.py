@@ -17,6 +17,7 @@ from gazetools.events.engbert_kliegl import EngbertKliegl, detect_engbert_kliegl
 from gazetools.events.idt import IDT, detect_idt
 from gazetools.events.ivt import IVT, detect_ivt, smooth
 from gazetools.events.profiles import PROFILES, AnyDetector, profile
+from gazetools.events.rays import screen_gaze
 from gazetools.events.saccade_parser import SaccadeParser, detect_saccade_parser
 from gazetools.events.saccades import measure_saccades
 from gazetools.events.signals import Found, idt_xy, ivt_px
@@ -138,8 +139,8 @@ def fixations(
         What `events` were detected in.
     events : Events
     params : AnyDetector, optional
-        If given, positions are means of gaze smoothed by the detector's noise reduction, which
-        is what the vendor reports; otherwise of raw gaze.
+        If given, positions are means of gaze of the eye that the detector looks at, smoothed by
+        its noise reduction, which is what the vendor reports; otherwise of raw gaze.
     gaze : (n, 2) float64, optional
         What :func:`smoothed_gaze` returned for them, if it was called before.
 
@@ -173,8 +174,8 @@ def saccades(
         What `events` were detected in.
     events : Events
     params : AnyDetector, optional
-        The detector, whose velocity is reported; otherwise, and for I-DT, which has none, that
-        of the white paper's 20 ms window on raw gaze.
+        The detector, whose eye and whose velocity is reported; otherwise, and for I-DT, which
+        has none, that of the white paper's 20 ms window on raw gaze.
     mm_per_px : float, optional
         As for :func:`detect`.
 
@@ -196,9 +197,10 @@ def saccades(
 def smoothed_gaze(samples: pd.DataFrame, params: AnyDetector | None = None) -> NDArray[np.float64]:
     """Gaze on the screen (n, 2), px, of which a fixation's position is the mean.
 
-    With an IVT's `params`, smoothed by its noise reduction; otherwise raw.
+    It is that of the eyes, or of the eye that `params` look at alone, if the table tells where
+    it looked in px. With an IVT's, smoothed by its noise reduction; otherwise raw.
     """
-    gaze: NDArray[np.float64] = samples[["x_px", "y_px"]].to_numpy(np.float64)
+    gaze = screen_gaze(samples, params.single_eye if params is not None else None)
     if not isinstance(params, IVT) or params.noise_reduction is None:
         return gaze
     line = timeline(_time_us(samples))

@@ -51,6 +51,12 @@ class Settings:
                 )
         return cls(**{name: _cast(name, value, allowed[name]) for name, value in settings.items()})
 
+    @property
+    def single_eye(self) -> Literal["left", "right"] | None:
+        """The eye that alone is looked at; None if both are."""
+        eye = getattr(self, "eye_selection", getattr(self, "eye", None))
+        return eye if eye in ("left", "right") else None
+
     def digest(self) -> str:
         """Short hash of all settings."""
         settings = json.dumps(asdict(self), sort_keys=True)

@@ -81,6 +81,11 @@ class EngbertKliegl(Settings):
         self.check_odd("velocity_window_samples", 3)
         self.check_positive("threshold_factor")
 
+    @property
+    def single_eye(self) -> Literal["left", "right"] | None:
+        """As of all detectors; what both eyes have a part in is nobody's alone."""
+        return None if self.binocular else super().single_eye
+
 
 def detect_engbert_kliegl(
     samples: pd.DataFrame, line: Timeline, params: EngbertKliegl, mm_per_px: float | None = None
@@ -99,7 +104,7 @@ def speed(
     samples: pd.DataFrame, line: Timeline, params: EngbertKliegl, mm_per_px: float | None = None
 ) -> Floats:
     """Speed (m,) along a timeline, degrees or px per second, of the eye that is asked for."""
-    gaze = _gaze(samples, line, params, params.eye, mm_per_px)
+    gaze = _gaze(samples, line, params, params.single_eye or "average", mm_per_px)
     speeds: Floats = np.linalg.norm(velocity(gaze, line, params), axis=1)
     return speeds
 

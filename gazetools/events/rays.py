@@ -140,6 +140,17 @@ def gaze_px(samples: pd.DataFrame, line: Timeline, eye: str = "average") -> Floa
     return gaze
 
 
+def screen_gaze(samples: pd.DataFrame, eye: str | None = None) -> Floats:
+    """Gaze on the screen (n, 2), px, of each row: of an eye if the table tells it, else of both."""
+    names = [f"{eye}_x_px", f"{eye}_y_px"]
+    if not _any_finite(samples, names):
+        return np.asarray(samples[["x_px", "y_px"]].to_numpy(np.float64))
+    gaze: Floats = samples[names].to_numpy(np.float64, copy=True)
+    if f"{eye}_valid" in samples:
+        gaze[~samples[f"{eye}_valid"].to_numpy(bool)] = np.nan
+    return gaze
+
+
 def _eye(samples: pd.DataFrame, eye: str, mm_per_px: float | None) -> Eye:
     point, scale = [f"{eye}_{axis}_mm" for axis in "xy"], 1.0
     if mm_per_px is not None and not _any_finite(samples, point):

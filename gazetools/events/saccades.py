@@ -5,6 +5,7 @@ import pandas as pd
 
 from gazetools.errors import GeometryError
 from gazetools.events.detector import Floats, Integers, Settings
+from gazetools.events.rays import screen_gaze
 from gazetools.events.speeds import gaze_and_speed
 from gazetools.kernels.measures import angles_between, largest_of_events
 from gazetools.timeline import Timeline
@@ -25,7 +26,7 @@ def measure_saccades(
         ``first_row`` and ``last_row``.
     """
     first, last = (line.positions[found[name].to_numpy()] for name in ("first_row", "last_row"))
-    gaze = line.spread(samples[["x_px", "y_px"]].to_numpy(np.float64))
+    gaze = line.spread(screen_gaze(samples, params.single_eye if params is not None else None))
     start, end = _outer(gaze, first, last)
     places = dict(
         zip(

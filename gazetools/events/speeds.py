@@ -1,5 +1,7 @@
 """Gaze and its speed as a detector sees them: for what is measured and drawn of its events."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from gazetools.events.detector import Floats, Settings
@@ -26,8 +28,15 @@ def gaze_and_speed(
     if isinstance(params, SaccadeParser):
         gaze = gaze_of(samples, line, params, mm_per_px)
         return gaze, angular_speed(gaze, line, params)
-    chain = params if isinstance(params, IVT) else _RAW
+    chain = params if isinstance(params, IVT) else _raw(params)
     gaze = cyclopean_gaze(samples, line, chain, mm_per_px)
     if isinstance(params, EngbertKliegl) and params.unit == "deg":
         return gaze, speed(samples, line, params, mm_per_px)
     return gaze, velocity(gaze, line, chain)
+
+
+def _raw(params: Settings | None) -> IVT:
+    """Raw gaze of the eye that a detector looks at."""
+    if params is None or params.single_eye is None:
+        return _RAW
+    return replace(_RAW, eye_selection=params.single_eye)
