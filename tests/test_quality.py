@@ -431,6 +431,21 @@ def test_without_eyes_and_screen_there_are_px_and_a_reason(lab, tmp_path):
     assert math.isnan(with_screen["disparity_deg"])
 
 
+def test_eyes_that_once_see_one_pixel_still_have_a_disparity(lab, tmp_path):
+    samples = read_table(lab / "samples.parquet", SAMPLES)[0]
+    whole_px = {
+        f"{eye}_{axis}_px": samples[f"{eye}_{axis}_px"].round()
+        for eye in ("left", "right")
+        for axis in "xy"
+    }
+    for axis in "xy":
+        whole_px[f"right_{axis}_px"].iloc[500] = whole_px[f"left_{axis}_px"].iloc[500]
+    path = pixels_only(lab, tmp_path, **whole_px)
+    row = whole(check([path], CheckSpec(IngestSpec(screen=SCREEN))))
+    full = whole(check([lab / "samples.parquet"]))
+    assert row["disparity_deg"] == pytest.approx(full["disparity_deg"], rel=0.05)
+
+
 def test_fixations_that_cannot_be_detected_are_not_none(lab, tmp_path):
     row = whole(check([pixels_only(lab, tmp_path)]))
     assert pd.isna(row["fixations"])

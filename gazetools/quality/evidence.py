@@ -241,8 +241,7 @@ def _look_at_samples(
         for axis in "xy"
     ]
     disparity_deg = np.full(len(samples), np.nan)
-    # eyes that were assumed have one gaze
-    if sight is not None and not (sight.left == sight.right).all(axis=1).any():
+    if sight is not None and not _is_one_gaze(sight):
         eye = (sight.left[:, 2:] + sight.right[:, 2:]) / 2
         disparity_deg = angles_deg(sight.left[:, :2], sight.right[:, :2], eye)
     return pd.DataFrame(
@@ -256,6 +255,12 @@ def _look_at_samples(
             "disparity_deg": disparity_deg,
         }
     )
+
+
+def _is_one_gaze(sight: _Sight) -> bool:
+    """Whether both eyes have the same gaze all along: they were assumed, their mean is known."""
+    both = np.isfinite(sight.left).all(axis=1) & np.isfinite(sight.right).all(axis=1)
+    return np.array_equal(sight.left[both], sight.right[both])
 
 
 def _no_samples() -> pd.DataFrame:
