@@ -391,6 +391,19 @@ def test_a_samples_table_says_what_its_export_says(lab):
     assert set(table["fixations_by"]) == {"column 'event'"}
 
 
+def test_parts_of_fixations_last_the_same_by_any_clock_of_trials(lab, tmp_path):
+    samples = read_table(lab / "samples.parquet", SAMPLES)[0]
+    samples["event"], samples["event_index"] = "fixation", samples["trial"] // 2 + 1
+    tables = []
+    for name, begins_ms in (("ours", 0.0), ("theirs", samples["t_ms"].iloc[0])):
+        path = tmp_path / f"{name}.parquet"
+        shifted = samples.assign(t_ms=samples["t_ms"] - begins_ms)
+        write_table(shifted, path, SAMPLES, provenance={})
+        tables.append(check([path]).table.drop(columns="file"))
+    assert tables[0]["fixations"].iloc[0] > samples["event_index"].nunique()
+    pd.testing.assert_frame_equal(*tables, rtol=1e-9)
+
+
 def test_a_fixations_table_has_durations_and_images(lab):
     table = check([lab / "fixations.parquet"]).table
     ingested = read_table(lab / "fixations.parquet", FIXATIONS)[0]

@@ -19,7 +19,6 @@ from gazetools.readers.delimited import Layout, column_names, read_columns
 from gazetools.readers.opening import read_head
 from gazetools.tables import FIXATIONS, SAMPLES, read_table
 from gazetools.timeline import sample_spans_us
-from gazetools.trials import trial_begin_us
 
 SAMPLES_TABLE = "samples table"
 """Format of a recording whose events are told by its labels."""
@@ -82,9 +81,9 @@ def _labelled(samples: pd.DataFrame) -> pd.DataFrame:
             break
     else:
         return FIXATIONS.empty()
-    time_us, trial = samples["tracker_time_us"].to_numpy(), samples["trial"].to_numpy()
+    time_us = samples["tracker_time_us"].to_numpy()
     begin_us, end_us = sample_spans_us(time_us)
-    clock_us = trial_begin_us(time_us, trial)
+    clock_us = time_us - samples["t_ms"].to_numpy() * 1000
     fixated = samples[samples[event] == "fixation"].reset_index(names="row")
     runs = fixated.groupby(f"{event}_index")
     first, last = (runs["row"].agg(which).to_numpy(np.int64) for which in ("first", "last"))
