@@ -14,6 +14,9 @@ from gazetools.errors import GeometryError
 
 Float64 = npt.NDArray[np.float64]
 
+_ROUGHLY = 0.02
+"""Millimetres of displays are whole ones, of their frames, or told by a diagonal."""
+
 PLACEMENTS = ("fit", "fill", "centre", "none")
 
 
@@ -38,8 +41,14 @@ class Screen:
 
     @property
     def mm_per_px(self) -> float:
-        """Width of a pixel; pixels are taken to be square."""
+        """Width of a pixel."""
         return self.width_mm / self.width_px
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Width and height of a pixel; one size if they differ by no more than rough rulers do."""
+        width, height = self.mm_per_px, self.height_mm / self.height_px
+        return (width, height) if abs(height / width - 1) > _ROUGHLY else (width, width)
 
     def to_deg(self, x_px: npt.ArrayLike, y_px: npt.ArrayLike) -> tuple[Float64, Float64]:
         """Angles right of and below the screen's centre, in degrees of visual angle."""

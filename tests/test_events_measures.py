@@ -18,6 +18,8 @@ from gazetools.events import (
     blinks,
     detect,
     fixations,
+    gaze_in_mm,
+    ivt_px,
     mark_blinks,
     saccades,
 )
@@ -42,6 +44,28 @@ def main_sequence(amplitudes):
 
 
 # ---------------------------------------------------------------- saccades
+
+
+@pytest.mark.parametrize("knows_eyes", [False, True])
+def test_degrees_up_and_down_are_told_by_the_height_of_a_pixel(knows_eyes):
+    screen = Screen(1280, 1024, 400.0, 300.0, 600.0)  # a tube: 6.7 % wider than high
+    angles = main_sequence([4.0, 8.0])
+    x_px, y_px = screen.to_px(np.zeros(len(angles)), angles - 3)
+    time_us = 10**6 // HZ * np.arange(len(angles))
+    samples = pd.DataFrame({"tracker_time_us": time_us, "x_px": x_px, "y_px": y_px})
+    params = IVT(gap_fill_ms=None, velocity_window_ms=4.0, merge_max_gap_ms=None)
+    if knows_eyes:
+        eyes = {"x_px": x_px, "y_px": y_px, "valid": True}
+        eyes |= {"eye_x_mm": 200.0, "eye_y_mm": 150.0, "eye_z_mm": 600.0}
+        samples = samples.assign(**{f"left_{name}": value for name, value in eyes.items()})
+        seen = gaze_in_mm(samples, screen)
+    else:
+        seen = assume_eyes(samples, screen)
+    events = detect(seen, params, mm_per_px=screen.mm_per_px)
+    moves = saccades(seen, events, params, mm_per_px=screen.mm_per_px)
+    np.testing.assert_allclose(moves["amplitude_deg"], [4, 8], atol=0.15)
+    fast = ivt_px(x_px, y_px, time_us, screen, params)
+    np.testing.assert_array_equal(fast.label, events.label)
 
 
 @pytest.mark.parametrize(

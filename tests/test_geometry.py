@@ -76,6 +76,11 @@ def test_rules_keep_what_they_promise(how, image, screen):
         assert math.isclose(width / height, image[0] / image[1])
 
 
+def test_a_pixel_has_a_height_where_it_is_not_square():
+    assert Screen(1280, 1024, 400.0, 300.0, 650.0).pixel_mm == (400 / 1280, 300 / 1024)
+    assert Screen(1920, 1080, 527.0, 296.0, 650.0).pixel_mm == (527 / 1920, 527 / 1920)
+
+
 def test_a_screen_in_words():
     screen = Screen(1920, 1080, 527.0, 296.5, 650.0)
     assert parse_screen("1920x1080:527x296.5:650") == ((1920, 1080), screen)

@@ -10,7 +10,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gazetools.errors import SchemaError
-from gazetools.events.assumed_eyes import assume_eyes, knows_directions, knows_eyes
+from gazetools.events.assumed_eyes import (
+    assume_eyes,
+    gaze_in_mm,
+    knows_directions,
+    knows_eyes,
+)
 from gazetools.events.blinks import BlinkSpec, blinks, mark_blinks
 from gazetools.events.detector import FIXATION, SACCADE
 from gazetools.events.engbert_kliegl import EngbertKliegl, detect_engbert_kliegl
@@ -42,6 +47,7 @@ __all__ = [
     "blinks",
     "detect",
     "fixations",
+    "gaze_in_mm",
     "idt_xy",
     "ivt_px",
     "knows_eyes",
@@ -104,7 +110,8 @@ def detect(samples: pd.DataFrame, params: AnyDetector, *, mm_per_px: float | Non
     params : AnyDetector
         From :data:`PROFILES` or :func:`profile`, or your own.
     mm_per_px : float, optional
-        Size of a display pixel, used when the table has gaze in px only.
+        Size of a display pixel, used when the table has gaze in px only; see also
+        :func:`gaze_in_mm`.
 
     Raises
     ------

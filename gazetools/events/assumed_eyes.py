@@ -36,7 +36,7 @@ def assume_eyes(samples: pd.DataFrame, screen: Screen) -> pd.DataFrame:
     samples = samples.drop(columns=directions, errors="ignore")
     gaze = pd.concat([_gaze_mm(samples, eye, screen) for eye in EYES], axis=1)
     if gaze.isna().all(axis=None):
-        mean = samples[["x_px", "y_px"]].to_numpy(np.float64) * screen.mm_per_px
+        mean = samples[["x_px", "y_px"]].to_numpy(np.float64) * screen.pixel_mm
         gaze[:] = np.hstack([mean, mean])
         seen = ~np.isnan(mean).any(axis=1)
         samples = samples.assign(left_valid=seen, right_valid=seen)
@@ -45,10 +45,25 @@ def assume_eyes(samples: pd.DataFrame, screen: Screen) -> pd.DataFrame:
     return samples.assign(**gaze, **eyes)
 
 
+def gaze_in_mm(samples: pd.DataFrame, screen: Screen) -> pd.DataFrame:
+    """Make gaze in mm from px where one size of a pixel (`mm_per_px`) would not do.
+
+    Parameters
+    ----------
+    samples : DataFrame
+        A SAMPLES table with eye positions; it is not changed.
+    screen : Screen
+    """
+    width, height = screen.pixel_mm
+    if width == height:
+        return samples
+    return samples.assign(**pd.concat([_gaze_mm(samples, eye, screen) for eye in EYES], axis=1))
+
+
 def _gaze_mm(samples: pd.DataFrame, eye: str, screen: Screen) -> pd.DataFrame:
     names = [f"{eye}_x_mm", f"{eye}_y_mm"]
     in_mm = samples.reindex(columns=names).astype(np.float64)
     if in_mm.notna().any(axis=None):
         return in_mm
     in_px = samples.reindex(columns=[f"{eye}_x_px", f"{eye}_y_px"]).astype(np.float64)
-    return (in_px * screen.mm_per_px).set_axis(names, axis=1)
+    return (in_px * np.array(screen.pixel_mm)).set_axis(names, axis=1)

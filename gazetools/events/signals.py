@@ -72,11 +72,12 @@ def ivt_px(
     interval_us, is_steady = regular_interval(time_us) if is_plain else (0.0, False)
     if not interval_us:
         return _whole_chain(x_px, y_px, time_us, screen, params)
+    width_mm, height_mm = screen.pixel_mm
     label = label_pixels(
         x_px,
-        y_px,
+        y_px if height_mm == width_mm else y_px * (height_mm / width_mm),
         time_us,
-        screen.mm_per_px,
+        width_mm,
         (screen.width_mm / 2, screen.height_mm / 2),
         screen.distance_mm,
         velocity_window_samples(params, interval_us),

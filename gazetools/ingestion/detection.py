@@ -155,9 +155,10 @@ class Detection:
         """Return the samples as the detector is shown them."""
         if self._blink.padding_ms:
             samples = events.mark_blinks(samples, self._blink)
-        if self._assumes and self._screen is not None:
-            samples = events.assume_eyes(samples, self._screen)
-        return samples
+        if self._screen is None:
+            return samples
+        tell_mm = events.assume_eyes if self._assumes else events.gaze_in_mm
+        return tell_mm(samples, self._screen)
 
     def _detect(self, samples: pd.DataFrame) -> Events:
         try:

@@ -82,7 +82,7 @@ class _Sight:
     """Samples as the detectors take them, rays (n, 5) of both eyes, and where they come from."""
 
     samples: pd.DataFrame
-    mm_per_px: float | None
+    screen: Screen | None
     left: Floats
     right: Floats
     source: str
@@ -210,12 +210,14 @@ def _sight(samples: pd.DataFrame, screen: Screen | None) -> _Sight:
     """Find out where the eyes were and where on the display they looked, in mm."""
     mm_per_px = screen.mm_per_px if screen is not None else None
     source = "eye positions"
-    if screen is not None and not events.knows_eyes(samples):
+    if screen is not None and events.knows_eyes(samples):
+        samples = events.gaze_in_mm(samples, screen)
+    elif screen is not None:
         samples = events.assume_eyes(samples, screen)
         source = "screen size and distance"
     line = timeline(samples["tracker_time_us"].to_numpy(np.int64))
     left, right = eye_rays(samples, line, mm_per_px)
-    return _Sight(samples, mm_per_px, left[line.positions], right[line.positions], source)
+    return _Sight(samples, screen, left[line.positions], right[line.positions], source)
 
 
 # ---------------------------------------------------------------- samples
@@ -351,8 +353,8 @@ def _offset(
         return [offset_px, np.nan]
     mean = ray.mean(axis=0, keepdims=True)
     # px to mm by the gaze itself, which is known in both
-    mm_per_px = sight.mm_per_px or _mm_per_px(sight.samples)
-    target_mm = np.array([target]) * mm_per_px
+    pixel_mm = sight.screen.pixel_mm if sight.screen else _mm_per_px(sight.samples)
+    target_mm = np.array([target]) * pixel_mm
     return [offset_px, float(angles_deg(mean[:, :2], target_mm, mean[:, 2:])[0])]
 
 

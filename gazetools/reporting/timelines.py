@@ -205,8 +205,9 @@ def _speed(samples: pd.DataFrame, line: Timeline, telling: Telling) -> tuple[Flo
     detector, screen = telling.detector, telling.screen
     mm_per_px = screen.mm_per_px if screen is not None else None
     try:
-        if screen is not None and not events.knows_eyes(samples):
-            samples = events.assume_eyes(samples, screen)
+        if screen is not None:
+            knows = events.knows_eyes(samples)
+            samples = (events.gaze_in_mm if knows else events.assume_eyes)(samples, screen)
         return gaze_and_speed(samples, line, detector, mm_per_px)[1], "deg/s"
     except GeometryError:
         return speed(samples, line, _IN_PX), "px/s"
