@@ -48,7 +48,8 @@ class MapSpec:
         duration-weighted sum of Gaussians (the published heatmap, when the track is whole).
     duration : {"auto", "none", "weight", "radius"}
         A fixation's share d / max(d) scales its height, or (as a square root) its sigma; a sum
-        is weighted or not. "auto" weights sums and leaves distance maps alone.
+        is weighted or not. "auto" weights sums and leaves distance maps alone. The longest is
+        that of the whole scanpath at every level; a segment has the share of its longer end.
     sigma : float
         Width, as a fraction of the image's side; with metric "degrees", in degrees.
     metric : {"square", "isotropic", "degrees"}
