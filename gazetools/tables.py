@@ -226,7 +226,7 @@ QUALITY = Schema(
         _figure("stimulus", "", "name of what was shown", "str"),
         _count("samples", "samples that came"),
         _figure("duration_ms", "ms", "recorded time within trials, pauses left out"),
-        _figure("rate_hz", "Hz", "from the median interval"),
+        _figure("rate_hz", "Hz", "measured: from the usual interval"),
         _figure("stated_rate_hz", "Hz", "as the export states it"),
         _figure("rate_pct", "%", "measured rate as a share of the stated one"),
         _figure("interval_sd_ms", "ms", "standard deviation of the intervals"),

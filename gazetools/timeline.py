@@ -89,6 +89,25 @@ def _median_of_counts(counts: NDArray[np.int64], lowest: int) -> float:
     return float(middles.mean() + lowest)
 
 
+def sample_rate_hz(time_us: NDArray[np.int64]) -> float:
+    """Rate of a clock (n,), as people are told it; 1000 Hz if it never moves."""
+    steps = np.diff(time_us)
+    steps = steps[steps > 0]
+    return 1e6 / usual_step_us(steps) if len(steps) else 1000.0
+
+
+def usual_step_us(steps_us: NDArray[np.int64]) -> float:
+    """Time from sample to sample, by the forward steps (n,) of a clock.
+
+    It is their mean as far as they are within a tick of their median: at 300 Hz, stamps in whole
+    ms are 3 or 4 ms apart, and none of the two is the interval.
+    """
+    median = float(np.median(steps_us))
+    tick = np.gcd.reduce(steps_us)
+    is_one = (np.abs(steps_us - median) <= tick) & (steps_us <= _HOLE_INTERVALS * median)
+    return float(steps_us[is_one].mean()) if is_one.any() else median
+
+
 def longest_step_us(steps_us: NDArray[Any], interval_us: float) -> float:
     """Return the longest of a clock's steps (n,) that is no hole; more without a fixed rate.
 

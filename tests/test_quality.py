@@ -45,6 +45,7 @@ from gazetools.synthetic import (
     write_prolab_export,
 )
 from gazetools.tables import FIXATIONS, QUALITY, SAMPLES, read_table, write_table
+from gazetools.timeline import sample_rate_hz
 
 SCREEN = Screen(1920, 1080, 527.0, 296.4, 650.0)
 
@@ -63,8 +64,9 @@ def no_begins(time_us):
 def test_clock_by_hand():
     time_us = times(8000, 9000, 8000, 8000, 25000)
     clock = measure_clock(time_us, no_begins(time_us))
-    assert clock.interval_ms == 8.0
-    assert clock.rate_hz == 125.0
+    # the four that are a tick from their median; 25 ms is a hole
+    assert clock.interval_ms == 8.25
+    assert clock.rate_hz == pytest.approx(121.2121)
     assert clock.mad_ms == 0.0
     assert clock.sd_ms == pytest.approx(np.std([8, 9, 8, 8, 25]))
     # 9 ms is a tick away from 8 ms, which is as fine as the clock is; 25 ms is irregular
@@ -81,6 +83,21 @@ def test_stamps_in_whole_ms_are_coarse_not_irregular(rate_hz):
     time_us = (np.arange(4000) * 1000 / rate_hz).round().astype(np.int64) * 1000
     clock = measure_clock(time_us, no_begins(time_us))
     assert clock.irregular_pct == 0.0
+
+
+@pytest.mark.parametrize("rate_hz", [30, 60, 90, 120, 150, 250, 300, 400, 500, 600, 1000])
+def test_stamps_in_whole_ms_tell_the_rate_and_the_dropped_samples(rate_hz):
+    time_us = (np.arange(20_000) * 1000 / rate_hz).round().astype(np.int64) * 1000
+    kept = np.ones(len(time_us), bool)
+    kept[100::100] = False
+    kept[5000:5250] = False
+    time_us = time_us[kept]
+    clock = measure_clock(time_us, no_begins(time_us))
+    assert clock.rate_hz == pytest.approx(rate_hz, rel=0.01)
+    loss = measure_loss(time_us, np.ones(len(time_us), bool), no_begins(time_us), clock)
+    assert loss.expected == pytest.approx(20_000, abs=5)
+    assert loss.gaps_ms.max() == pytest.approx(250 * 1000 / rate_hz, rel=0.02)
+    assert sample_rate_hz(time_us) == pytest.approx(clock.rate_hz)
 
 
 def test_a_dropped_sample_is_irregular_on_a_perfect_clock():

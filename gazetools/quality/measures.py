@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gazetools.timeline import usual_step_us
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -41,7 +43,7 @@ class Clock:
     Attributes
     ----------
     interval_ms : float
-        Median time between samples.
+        Time from sample to sample, see :func:`gazetools.timeline.usual_step_us`.
     sd_ms, mad_ms : float
         Standard deviation of the intervals, and their median absolute deviation.
     irregular_pct : float
@@ -69,7 +71,7 @@ class Clock:
 
     @property
     def rate_hz(self) -> float:
-        """Measured rate: from the median interval."""
+        """Measured rate."""
         return 1000 / self.interval_ms
 
 
@@ -90,20 +92,20 @@ def measure_clock(time_us: Integers, begins: Bools) -> Clock:
     if not len(steps):
         return Clock(np.nan, np.nan, np.nan, np.nan, int(is_pause.sum()), pause_ms)
     parts = int(begins.sum() + is_pause.sum())
-    median = float(np.median(steps))
+    median, interval = float(np.median(steps)), usual_step_us(steps)
     away = np.abs(steps - median)
     off_grid = np.abs(steps - median * np.maximum(np.rint(steps / median), 1))
     # one and a half: the median of an even number may lie between two ticks
     tick = min(1.5 * float(np.gcd.reduce(steps)), median / 2)
     fine = max(_IRREGULAR * median, tick)
     return Clock(
-        interval_ms=median / 1000,
+        interval_ms=interval / 1000,
         sd_ms=float(np.std(steps)) / 1000,
         mad_ms=float(np.median(away)) / 1000,
         irregular_pct=100 * float(np.mean(away > fine)),
         pauses=int(is_pause.sum()),
         pause_ms=pause_ms,
-        recorded_ms=(float(steps.sum()) + parts * median) / 1000,
+        recorded_ms=(float(steps.sum()) + parts * interval) / 1000,
         has_grid=bool(np.mean(off_grid > fine) <= _OFF_GRID),
     )
 
@@ -121,7 +123,7 @@ class Loss:
     missing : int
         Samples without gaze, and the dropped ones.
     gaps_ms : (k,) float64
-        Each stretch of missing samples: their number times the median interval. Together they
+        Each stretch of missing samples: their number times the interval. Together they
         are all that is missing.
     """
 
@@ -152,7 +154,7 @@ class Loss:
 def measure_loss(time_us: Integers, seen: Bools, begins: Bools, clock: Clock) -> Loss:
     """Count missing samples, and list the gaps they form.
 
-    A hole is an interval longer than 1.5 times the median, and longer than jitter explains
+    A hole is an interval longer than 1.5 times the usual one, and longer than jitter explains
     (five standard deviations, estimated from the MAD). A gap ends where a trial does. Samples
     that came on no grid in time have no holes.
 
