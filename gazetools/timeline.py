@@ -27,7 +27,7 @@ class Timeline:
     time_us : (m,) float64
         Strictly rising; equal to the tracker's clock up to its first backward jump.
     interval_us : float
-        Median time between samples.
+        Time from sample to sample.
     positions : (n,) int64
         Where in the timeline each row of the recording is; a row that repeats the time of the
         one before stands at the same place.
@@ -66,46 +66,44 @@ class Timeline:
         return values
 
 
-def sample_interval_us(time_us: NDArray[np.int64]) -> float:
-    """Median of the forward steps of a clock (n,); 1 ms if it never moves."""
+def sample_interval_us(time_us: NDArray[Any]) -> float:
+    """Time from sample to sample of a clock (n,), in whole us; 1 ms if it never moves."""
     steps = np.diff(time_us)
-    is_whole = np.issubdtype(steps.dtype, np.integer)
-    if is_whole and len(steps) > _COUNT_FROM:
-        # a pause may be long, but not half of all steps
-        median = _median_of_counts(np.bincount(np.clip(steps, 0, _COUNT_BELOW_US))[1:], 1)
-        if median < _COUNT_BELOW_US:
-            return median
     steps = steps[steps > 0]
-    return float(np.median(steps)) if len(steps) else 1000.0
-
-
-def _median_of_counts(counts: NDArray[np.int64], lowest: int) -> float:
-    """Median of whole numbers from `lowest` on of which there are so many; 1000 if none."""
-    until = np.cumsum(counts)
-    total = until[-1] if len(until) else 0
-    if not total:
+    if not len(steps):
         return 1000.0
-    middles = np.searchsorted(until, [(total - 1) // 2, total // 2], "right")
-    return float(middles.mean() + lowest)
+    step_us = usual_step_us(steps)
+    return float(np.rint(step_us)) or step_us
 
 
-def sample_rate_hz(time_us: NDArray[np.int64]) -> float:
-    """Rate of a clock (n,), as people are told it; 1000 Hz if it never moves."""
-    steps = np.diff(time_us)
-    steps = steps[steps > 0]
-    return 1e6 / usual_step_us(steps) if len(steps) else 1000.0
-
-
-def usual_step_us(steps_us: NDArray[np.int64]) -> float:
+def usual_step_us(steps_us: NDArray[Any]) -> float:
     """Time from sample to sample, by the forward steps (n,) of a clock.
 
     It is their mean as far as they are within a tick of their median: at 300 Hz, stamps in whole
-    ms are 3 or 4 ms apart, and none of the two is the interval.
+    ms are 3 or 4 ms apart, and none of the two is the interval. Of steps that are no whole
+    numbers it is the median.
     """
-    median = float(np.median(steps_us))
-    tick = np.gcd.reduce(steps_us)
-    is_one = (np.abs(steps_us - median) <= tick) & (steps_us <= _HOLE_INTERVALS * median)
-    return float(steps_us[is_one].mean()) if is_one.any() else median
+    if not np.issubdtype(steps_us.dtype, np.integer):
+        return float(np.median(steps_us))
+    lengths, counts = _counted(steps_us)
+    middle = [(len(steps_us) - 1) // 2, len(steps_us) // 2]
+    median = float(lengths[np.searchsorted(np.cumsum(counts), middle, "right")].mean())
+    is_one = np.abs(lengths - median) <= np.gcd.reduce(lengths)
+    is_one &= lengths <= _HOLE_INTERVALS * median
+    if not is_one.any():
+        return median
+    return float((lengths[is_one] * counts[is_one]).sum() / counts[is_one].sum())
+
+
+def _counted(steps_us: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lengths of steps, rising, and how many of each there are."""
+    if len(steps_us) > _COUNT_FROM:
+        # a pause may be long, but not half of all steps
+        counts = np.bincount(np.minimum(steps_us, _COUNT_BELOW_US))
+        if 2 * counts[_COUNT_BELOW_US:].sum() < len(steps_us):
+            lengths = np.flatnonzero(counts)
+            return lengths, counts[lengths]
+    return np.unique(steps_us, return_counts=True)
 
 
 def longest_step_us(steps_us: NDArray[Any], interval_us: float) -> float:

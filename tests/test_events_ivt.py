@@ -39,6 +39,14 @@ def test_a_fixation_has_its_time_and_place():
     assert found["y_px"] == pytest.approx(150 / MM_PER_PX)
 
 
+@pytest.mark.parametrize("hz", [60, 120, 150, 300, 400, 600])
+def test_stamps_in_whole_ms_have_the_window_of_their_rate(hz):
+    time_us = np.rint(np.arange(2000) * 1e6 / hz).astype(np.int64)
+    fine, coarse = (timeline(time_us // tick * tick).interval_us for tick in (1, 1000))
+    windows = [velocity_window_samples(IVT(), interval) for interval in (fine, coarse)]
+    assert windows[0] == windows[1]
+
+
 def test_positions_can_be_those_of_smoothed_gaze():
     samples = recording(steps((0, 20)))
     spike = samples.index[10]

@@ -22,6 +22,7 @@ from gazetools.kernels import (
     spread,
     velocity,
 )
+from gazetools.timeline import sample_interval_us
 
 
 @few
@@ -462,14 +463,23 @@ def test_farthest_of_events():
         np.testing.assert_allclose(found, [45, 0, np.degrees(np.arctan(5))])
 
 
+def usual_step(steps):
+    """Mean of the steps that are a tick from their median, rounded."""
+    median = np.median(steps)
+    near = [s for s in steps if abs(s - median) <= np.gcd.reduce(steps) and s <= 1.5 * median]
+    return float(np.rint(sum(near) / len(near) if near else median))
+
+
 @few
-@given(st.lists(st.integers(1, 30), max_size=20), st.integers(0, 3))
-def test_regular_interval(time_steps, hole):
-    time_steps = [step + 70 for step in time_steps] + [70_000] * (hole == 1) + [-5] * (hole == 2)
-    time = np.cumsum(np.array([0, *time_steps], np.int64))
+@given(st.lists(st.integers(1, 30), max_size=20), st.integers(0, 3), st.sampled_from([1, 10]))
+def test_regular_interval(time_steps, hole, tick):
+    time_steps = [step + 70 for step in time_steps] + [7_000] * (hole == 1) + [-5] * (hole == 2)
+    time = tick * np.cumsum(np.array([0, *time_steps], np.int64))
     jumps = np.diff(time)
-    good = len(jumps) and jumps.min() > 0 and jumps.max() <= 1.5 * np.median(jumps)
-    expected = float(np.median(jumps)) if good and jumps.max() < 65536 else 0.0
+    interval = usual_step(jumps[jumps > 0]) if (jumps > 0).any() else 1000.0
+    assert sample_interval_us(time) == interval
+    good = len(jumps) and jumps.min() > 0 and jumps.max() <= 1.5 * interval
+    expected = interval if good and jumps.max() < 65536 else 0.0
     steady = expected > 0 and len(set(jumps)) == 1
     assert list(both_ways(clocks.regular_interval, time)) == 2 * [(expected, steady)]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from gazetools.errors import SchemaError
 from gazetools.exporting.cells import clean, gz, json_bytes, milliseconds, text, tsv
 from gazetools.tables import FIXATIONS, SACCADES, SAMPLES
-from gazetools.timeline import sample_rate_hz, sample_spans_us
+from gazetools.timeline import sample_interval_us, sample_spans_us
 
 RECORDING = ["subject", "recording"]
 """Columns that name a recording."""
@@ -133,13 +133,13 @@ def _eye_columns(samples: pd.DataFrame, eye: str) -> tuple[pd.DataFrame, dict[st
 def _physio_json(
     samples: pd.DataFrame, eye: str, task: str, columns: list[str], about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    rate_hz = sample_rate_hz(samples["tracker_time_us"].to_numpy())
+    interval_us = sample_interval_us(samples["tracker_time_us"].to_numpy())
     return {
         "PhysioType": "eyetrack",
         "TaskName": task,
         "RecordedEye": eye,
         "SampleCoordinateSystem": "gaze-on-screen",
-        "SamplingFrequency": round(rate_hz, 6),
+        "SamplingFrequency": round(1e6 / interval_us, 6),
         "StartTime": 0,
         "Columns": columns,
         **about,

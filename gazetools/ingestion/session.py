@@ -17,7 +17,7 @@ from gazetools.placing import WITH_POSITIONS, Locator, in_px, scaled, screen_of
 from gazetools.readers import Recording
 from gazetools.readers.vendor_events import CUT_OFF
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
-from gazetools.timeline import sample_rate_hz
+from gazetools.timeline import sample_interval_us
 from gazetools.trials import cut_at_trials, too_short
 
 _VENDOR_MIN_PART_MS = 60.0
@@ -219,8 +219,8 @@ class Session:
         samples, counts = piece.samples, self._summary.samples
         if len(samples) > 1 and not self._has_rate:
             self._has_rate = True
-            rate_hz = sample_rate_hz(samples["tracker_time_us"].to_numpy(np.int64))
-            self._summary.rates_hz.append(rate_hz)
+            interval_us = sample_interval_us(samples["tracker_time_us"].to_numpy(np.int64))
+            self._summary.rates_hz.append(1e6 / interval_us)
         x, y = samples["x_px"].to_numpy(), samples["y_px"].to_numpy()
         seen = ~np.isnan(x)
         counts["read"] += len(samples)

@@ -18,7 +18,7 @@ from gazetools.readers import Reader, ReadOptions, Recording, generic
 from gazetools.readers.building import EYES
 from gazetools.readers.opening import encoding_of, read_head, read_head_bytes
 from gazetools.readers.vendor_events import CUT_OFF
-from gazetools.timeline import sample_rate_hz
+from gazetools.timeline import sample_interval_us
 
 _DECIMAL_COMMA = re.compile(r'(?:^|[\t;])"?-?\d+,\d+"?(?=[\t;\r\n]|$)', re.MULTILINE)
 _DECIMAL_POINT = re.compile(r'(?:^|[\t;, |])"?-?\d+\.\d+"?(?=[\t;, |\r\n]|$)', re.MULTILINE)
@@ -217,7 +217,7 @@ class _Facts:
         self._begin_us: int | None = None
         self._end_us = 0
         self._end_ms = 0.0
-        self._rates_hz: list[tuple[float, int]] = []
+        self._intervals: list[tuple[float, int]] = []
         self._eyes: set[str] = set()
         self._eye_positions = False
         self._angles = False
@@ -249,7 +249,7 @@ class _Facts:
         self._end_us = int(time_us[-1])
         self._samples += len(samples)
         if len(samples) > 1:
-            self._rates_hz.append((sample_rate_hz(time_us), len(samples)))
+            self._intervals.append((sample_interval_us(time_us), len(samples)))
         self._eye_positions |= events.knows_eyes(samples)
         self._angles |= events.tells_angles(samples, events.PROFILES[self._last.profile])
         for eye in EYES:
@@ -291,10 +291,10 @@ class _Facts:
         return self._end_ms / 1000 if self._end_ms else None
 
     def _measured_hz(self) -> float | None:
-        if not self._rates_hz:
+        if not self._intervals:
             return None
-        of_longest, _ = max(self._rates_hz, key=lambda piece: piece[1])
-        return of_longest
+        longest, _ = max(self._intervals, key=lambda piece: piece[1])
+        return 1e6 / longest
 
     def _positions(self) -> str:
         if self._last.normalised:

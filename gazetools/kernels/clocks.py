@@ -11,7 +11,9 @@ from gazetools.kernels.arrays import Floats, Integers
 
 @njit(cache=True)
 def regular_interval(time_us: Integers) -> tuple[float, bool]:
-    """Median step of a clock (n,) that rises without holes, in us; 0 if it is not such a clock.
+    """Time from sample to sample of a clock (n,) that rises without holes; 0 if it is none such.
+
+    In us, and what :func:`gazetools.timeline.sample_interval_us` says.
 
     Returns
     -------
@@ -44,7 +46,25 @@ def regular_interval(time_us: Integers) -> tuple[float, bool]:
         if upper < 0 and below > (n - 1) // 2:
             upper = step
     median = (lower + upper) / 2
-    return (median if most <= 1.5 * median else 0.0), False
+    tick = 0
+    for step in range(least, most + 1):
+        if counts[step]:
+            tick = greatest_divisor(tick, step)
+    total = ones = 0
+    for step in range(least, most + 1):
+        if abs(step - median) <= tick and step <= 1.5 * median:
+            total += step * counts[step]
+            ones += counts[step]
+    interval = np.rint(total / ones if ones else median)
+    return (interval if most <= 1.5 * interval else 0.0), False
+
+
+@njit(cache=True)
+def greatest_divisor(a: int, b: int) -> int:
+    """Greatest common divisor; of 0 and b it is b."""
+    while b:
+        a, b = b, a % b
+    return a
 
 
 @njit(cache=True)
