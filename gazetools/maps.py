@@ -75,7 +75,10 @@ class MapSpec:
                     f"{name} is {getattr(self, name)!r}; expected {', '.join(allowed)}"
                 )
         if not 0 < self.sigma <= 10:
-            raise ConfigError(f"sigma is {self.sigma}; expected a fraction of the image, e.g. 0.07")
+            raise ConfigError(
+                f"sigma is {self.sigma}; expected more than 0 and up to 10: a fraction of the "
+                "image's side, e.g. 0.07, or degrees with metric degrees"
+            )
         if self.decay == "sum" and (self.duration == "radius" or self.metric != "square"):
             raise ConfigError(
                 "decay sum is drawn on the square canvas with one sigma; expected metric square "

@@ -568,7 +568,15 @@ def test_bad_input_is_one_line_and_changes_nothing(lab, name):
         (["--px-per-deg", 30], "metric is 'square' and px_per_deg is 30.0"),
         (
             ["--metric", "degrees", "--sigma", 1, "--px-per-deg", 0],
-            "px_per_deg is 0.0; expected more than 0",
+            "px_per_deg is 0.0; expected a number above 0",
+        ),
+        (
+            ["--metric", "degrees", "--sigma", 1, "--px-per-deg", "inf"],
+            "px_per_deg is inf; expected a number above 0",
+        ),
+        (
+            ["--metric", "degrees", "--sigma", 11, "--px-per-deg", 30],
+            "sigma is 11.0; expected more than 0 and up to 10: .* or degrees",
         ),
         (["--workers", -1], "-1 workers"),
         (["--val", 0.6, "--test", 0.6], "expected a sum below 1"),

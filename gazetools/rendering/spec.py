@@ -1,6 +1,7 @@
 """What decides the bytes of a cache, and what is told about how it was made."""
 
 import json
+import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -50,8 +51,8 @@ class RenderSpec:
                 f"metric is {self.maps.metric!r} and px_per_deg is {self.px_per_deg}; expected "
                 "image px to a degree with metric degrees, and only there"
             )
-        if self.px_per_deg is not None and not self.px_per_deg > 0:
-            raise ConfigError(f"px_per_deg is {self.px_per_deg}; expected more than 0")
+        if self.px_per_deg is not None and not 0 < self.px_per_deg < math.inf:
+            raise ConfigError(f"px_per_deg is {self.px_per_deg}; expected a number above 0")
 
     def cache(self) -> CacheSpec:
         """Return the shape of the cache."""
