@@ -179,7 +179,13 @@ def test_an_altered_table_is_told_from_its_figures_too(copy):
 def test_counts_are_told_whole(copy):
     text = (copy / "set.toml").read_text()
     (copy / "set.toml").write_text(text + '[[reference]]\nmeasure = "fixations"\nvalue = 12345\n')
-    rewrite_gaze(copy, lambda table: pd.concat([table] * 200))
+    order = COLUMNS["order"]
+    rewrite_gaze(
+        copy,
+        lambda table: pd.concat(
+            [table.assign(**{order: table[order] + 1000 * part}) for part in range(200)]
+        ),
+    )
     (check,) = (c for name, c in prepared(copy).failed.items() if name == "fixations")
     assert check["expected"] == "12345"
     assert check["found"].isdigit()

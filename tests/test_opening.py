@@ -192,8 +192,9 @@ def test_utf_16_without_a_mark_is_refused(export):
 
 def late(name):
     """Rows whose first letter with an accent comes behind the head."""
-    rows = ROW * (opening.HEAD_BYTES // len(ROW) + 2)
-    return HEADER + rows + ROW.replace(ROW.split(b",")[0], name)
+    image, _, rest = ROW.split(b",", 2)
+    rows = [b"%s,%d,%s" % (image, i, rest) for i in range(opening.HEAD_BYTES // len(ROW) + 2)]
+    return HEADER + b"".join(rows) + ROW.replace(image, name)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

@@ -266,9 +266,9 @@ def test_a_letter_cut_in_two_by_the_end_of_the_head_is_still_utf8(shift, tmp_pat
 
 
 def test_latin_1_is_read(tmp_path):
-    sheet = gazemedseg().filled("IMAGE", "Müller.jpg")
+    sheet = gazemedseg().filled("IMAGE", lambda name: f"Müller_{name}")
     (recording,) = read(sheet.write(tmp_path / "g.csv", encoding="latin-1"))
-    assert set(recording.fixations["stimulus"]) == {"Müller.jpg"}
+    assert set(recording.fixations["stimulus"]) == {"Müller_a.jpg", "Müller_b.jpg"}
 
 
 # ---------------------------------------------------------------- fuzz
