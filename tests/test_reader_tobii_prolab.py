@@ -675,6 +675,17 @@ def test_a_spreadsheets_quotes_are_no_part_of_a_name(name, separator, tmp_path):
     assert set(recording.samples["stimulus"].dropna()) == {name}
 
 
+@pytest.mark.parametrize(("name", "separator"), [("a, b.jpg", "\t"), ("a;b.jpg", ";")])
+def test_a_spreadsheets_quotes_may_begin_far_down(name, separator, monkeypatch, tmp_path):
+    monkeypatch.setattr("gazetools.readers.opening.HEAD_BYTES", 4000)
+    sheet = prolab()
+    place = sheet.index("Presented Media name")
+    for row in sheet.rows[-20:]:
+        row[place] = f'"{name}"'
+    (recording,) = read(Sheet(sheet.rows, separator).write(tmp_path / "export.tsv"))
+    assert recording.samples["stimulus"].iloc[-1] == name
+
+
 def test_a_lone_quote_is_part_of_a_name(tmp_path):
     (recording,) = read(prolab().filled("Presented Media name", '"a, b').write(tmp_path / "e.tsv"))
     assert set(recording.samples["stimulus"].dropna()) == {'"a, b'}

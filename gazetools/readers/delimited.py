@@ -37,7 +37,7 @@ _LONGEST_LINE = 2**20
 _LARGEST = 2.0**53
 """No export holds larger numbers, and float64 has no exact ones beyond."""
 _COMMA_NUMBER = re.compile(r'"?-?\d+,\d+"?')
-_QUOTED_CELL = r'(?m)(?:^|{0})"[^"\r\n{0}]*[,{0}][^"\r\n{0}]*"(?=[\r\n{0}])'
+_QUOTED_CELL = r'"(?<=[\0\n{0}]")[^"\r\n{0}]*[,{0}][^"\r\n{0}]*"(?=[\0\r\n{0}])'
 _POINTED_WHOLE = re.compile(rb'(?<=[\0\t,;"\n])(-?\d+)\.0(?=[\0\t,;"\r\n])')
 _NO_TEXT = pd.CategoricalDtype(pd.Index([], dtype="str"))
 _COMPLAINTS = (pa.ArrowException, OSError, UnicodeError)
@@ -344,11 +344,10 @@ class _Parser:
         self._header = head.splitlines()[layout.header_line - 1 : layout.header_line]
         self._names = list(layout.names or column_names(head, *self._header_place))
         self._numbers = [name for name, kind in types.items() if kind == pa.float64()]
-        # vendors' tab-separated exports may hold a lone quote; R quotes names and values, Excel
-        # cells that hold a comma
+        # vendors' tab-separated exports may hold a lone quote; R quotes names and values
         self._quoted = layout.separator == "," or "".join(self._header).startswith('"')
         quoted_cell = _QUOTED_CELL.format(re.escape(layout.separator))
-        self._quoted |= re.search(quoted_cell, head) is not None
+        self._quoted_cell = re.compile(quoted_cell.encode())
         self._saw_fraction = self._has_decimal_comma(head)
         self.decimal_mark = "," if self._saw_fraction else "."
         self._scanner = self._make_scanner()
@@ -372,6 +371,7 @@ class _Parser:
 
     def scan(self, block: _Block) -> pd.DataFrame | None:
         """Return the wanted columns of a block of rows; None if they are for :meth:`parse`."""
+        self._look_for_quotes(block)
         if self._scanner is None:
             return None
         cells = self._scanner.scan(block.text, block.lines, self.decimal_mark)
@@ -386,6 +386,14 @@ class _Parser:
         }
         columns |= dict(zip(self._numbers, cells.numbers, strict=True))
         return pd.DataFrame(columns, copy=False)
+
+    def _look_for_quotes(self, block: _Block) -> None:
+        """Notice the first cell that a spreadsheet put into quotes, for a comma or separator."""
+        if self._quoted or b'"' not in block.text or not self._quoted_cell.search(block.text):
+            return
+        self._quoted = True
+        if self._scanner is not None:
+            self._scanner = replace(self._scanner, quoted=True)
 
     def _texts(self, codes: npt.NDArray[np.int16], known: list[str]) -> Any:
         if any(pa.types.is_dictionary(kind) for kind in self._types.values()):
