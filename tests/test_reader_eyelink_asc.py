@@ -344,6 +344,14 @@ def test_without_pupils_only_a_negative_code_is_missing(x, valid, tmp_path):
     assert recording.samples["right_valid"].tolist() == [True, valid]
 
 
+def test_a_code_is_missing_too_in_an_eye_that_was_never_seen(tmp_path):
+    sample = asc_sample(1000, (0.0, 0.0, 0.0), (100.0, 50.0, 900.0))
+    text = asc_begin(1000, ("LEFT", "RIGHT"), 1000) + sample + asc_end(1002)
+    (recording,) = read_text(tmp_path, text)
+    assert recording.samples[["left_valid", "right_valid"]].values.tolist() == [[False, True]]
+    assert recording.samples[["x_px", "y_px"]].values.tolist() == [[100.0, 50.0]]
+
+
 @pytest.mark.parametrize("kind", ["HREF", "PUPIL", "RAW"])
 def test_other_coordinates_are_refused(kind, tmp_path):
     with pytest.raises(FormatError, match=rf"export\.asc:1: samples are in {kind} coordinates"):

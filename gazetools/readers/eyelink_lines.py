@@ -382,8 +382,9 @@ def _parse(text: _Text, lines: Integers, layout: tuple[str, ...]) -> dict[str, F
                 f"{text.path}:{lines[wrong[0]] + 1}: {name!r} is {values[wrong[0]]}, expected a "
                 f"number up to {_LARGEST:.0f}; convert the EDF file again"
             )
+    has_pupil = any((columns[name] > 0).any() for name in wanted if name.endswith("pupil"))
     for eye in dict.fromkeys(name.rpartition("_")[0] for name in wanted[1:]):
-        _blank_unseen(columns, eye)
+        _blank_unseen(columns, eye, has_pupil=has_pupil)
     return columns
 
 
@@ -450,12 +451,12 @@ def gaze_of(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.where(seen, x, np.nan), np.where(seen, y, np.nan)
 
 
-def _blank_unseen(columns: dict[str, Floats], eye: str) -> None:
-    """Make an eye NaN where it was not seen: no position, or no pupil."""
+def _blank_unseen(columns: dict[str, Floats], eye: str, *, has_pupil: bool) -> None:
+    """Make an eye NaN where it was not seen: no position, or a code for none."""
     x, y, pupil = (f"{eye}_{what}".lstrip("_") for what in ("x", "y", "pupil"))
     # edf2asc -miss writes one number for both
     is_code = (columns[x] == columns[y]) & (columns[pupil] <= 0)
-    if not (columns[pupil] > 0).any():  # no pupil was recorded
+    if not has_pupil:
         is_code &= columns[x] < 0
     columns[x], columns[y] = gaze_of(columns[x], columns[y])
     if is_code.any():
