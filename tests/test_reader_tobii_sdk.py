@@ -207,6 +207,12 @@ def test_clocks_may_have_been_turned_to_another_unit(unit, us, tmp_path):
     pd.testing.assert_frame_equal(recording.samples, before)
 
 
+def test_a_clock_of_one_stamp_counts_us(tmp_path):
+    recording = read_one(Sheet(sdk().rows[:2]), tmp_path)
+    assert recording.about["time unit"] == "us"
+    assert recording.samples["tracker_time_us"].iloc[0] == int(sdk().rows[1][0])
+
+
 def test_relative_times_are_in_ms(tmp_path):
     sheet = sdk().renamed(old_names).without(lambda name: name == "Time")
     recording = read_one(sheet.filled("RelTimestamp", lambda v: str(int(v) / 1000)), tmp_path)

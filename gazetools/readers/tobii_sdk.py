@@ -229,6 +229,8 @@ def _timed(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 def _unit(rows: pd.DataFrame, clock: str) -> str:
     """Tell what a clock counts: us, or what a program made of them, as no tracker is so fast."""
+    if rows[clock].nunique() < 2:
+        return "us"
     step = usual_step(rows.assign(**{clock: rows[clock] * 1000}), clock) / 1000
     return next((unit for unit in ("us", "ms") if step * US_PER[unit] >= _SHORTEST_US), "s")
 
