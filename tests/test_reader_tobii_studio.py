@@ -353,6 +353,21 @@ def test_a_recording_in_pieces_is_the_same(change, block_bytes, tmp_path, monkey
     assert skipped[0] == skipped[1]
 
 
+def test_a_first_piece_holds_fixations_where_it_decides_whose_are_taken(tmp_path, monkeypatch):
+    sheet = studio().filled("FixationFilter", "Tobii Fixation Filter")
+    kind = sheet.index("GazeEventType")
+    for row in sheet.rows[1:20]:
+        row[kind] = "Unclassified"
+    for name in (name for name in sheet.rows[0] if name.startswith("GazePoint")):
+        # it is then known how millimetres lie on the display
+        sheet.rows[2][sheet.index(name)] = sheet.rows[-1][sheet.index(name)]
+    path = sheet.write(tmp_path / "export.tsv")
+    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", path.stat().st_size // 10)
+    found = [piece.prefers_vendor for piece in pieces(path)]
+    assert found[0]
+    assert len(found) > 1
+
+
 def _of_the_whole(recordings):
     """Leave out what is fitted to the first piece, and what is told by whichever comes first."""
     return [replace(recording, screen=None, skipped={}) for recording in recordings]

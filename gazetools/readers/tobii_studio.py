@@ -259,6 +259,7 @@ class _Pieces:
         self._skipped = skipped
         self._has_tracker = False
         self._has_numbers = False
+        self._has_fixations = False
         self._last_us = -np.inf
         self._held = pd.DataFrame()
         self._display: Display | None = None
@@ -275,13 +276,18 @@ class _Pieces:
         rows = pd.concat([self._held, labelled(on_screen(rows))], ignore_index=True)
         self._held = rows
         self._display = self._display or display_of(rows, self._empty.screen_px)
-        if len(rows) < 2 or (self._display is None and len(rows) < _ENOUGH_ROWS):
+        if len(rows) < 2:
             return
         number = event_number(rows)
         end = int(np.searchsorted(number, number[-1]))
         if rows["vendor_event"].isna().all():
             # a row stays behind, so that a last piece comes with whatever is still skipped
             end = len(rows) - 1
+        # the first piece decides whose fixations are taken
+        self._has_fixations |= bool((rows["vendor_event"][:end] == "fixation").any())
+        is_told = self._has_fixations or not self._empty.prefers_vendor
+        if (self._display is None or not is_told) and len(rows) < _ENOUGH_ROWS:
+            return
         if end:
             self._held = rows[end:].copy()
             yield self._piece(rows[:end])
