@@ -511,6 +511,20 @@ def test_accuracy_from_targets(lab, tmp_path):
     assert len(clear) == 2
 
 
+def test_accuracy_on_pixels_that_are_not_square(lab, tmp_path):
+    samples = read_table(lab / "samples.parquet", SAMPLES)[0]
+    accuracy = []
+    for flatter in (1.0, 1.25):
+        heights = {name: samples[name] * flatter for name in samples if name.endswith("y_px")}
+        path, targets = tmp_path / f"{flatter}.parquet", tmp_path / "targets.csv"
+        write_table(samples.assign(**heights), path, SAMPLES, provenance={})
+        rows = [f"{name},960,{540 * flatter}" for name in samples["stimulus"].dropna().unique()]
+        targets.write_text("\n".join(["stimulus,x_px,y_px", *rows]) + "\n")
+        accuracy.append(whole(check([path], CheckSpec(targets=targets)))["accuracy_deg"])
+    assert accuracy[0] > 0
+    assert accuracy[1] == pytest.approx(accuracy[0])
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_targets_as_a_spreadsheet_saves_them(separator, tmp_path):
     path = tmp_path / "targets.csv"

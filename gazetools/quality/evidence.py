@@ -353,15 +353,19 @@ def _offset(
         return [offset_px, np.nan]
     mean = ray.mean(axis=0, keepdims=True)
     # px to mm by the gaze itself, which is known in both
-    pixel_mm = sight.screen.pixel_mm if sight.screen else _mm_per_px(sight.samples)
+    pixel_mm = sight.screen.pixel_mm if sight.screen else _pixel_mm(sight.samples)
     target_mm = np.array([target]) * pixel_mm
     return [offset_px, float(angles_deg(mean[:, :2], target_mm, mean[:, 2:])[0])]
 
 
-def _mm_per_px(samples: pd.DataFrame) -> float:
-    """Size of a pixel, from gaze that an export tells in mm and in px; NaN if it does not."""
+def _pixel_mm(samples: pd.DataFrame) -> list[float]:
+    """Width and height of a pixel, from gaze that an export tells in mm and in px; NaN if not."""
+    return [_mm_per_px(samples, axis) for axis in "xy"]
+
+
+def _mm_per_px(samples: pd.DataFrame, axis: str) -> float:
     for eye in EYES:
-        names = [f"{eye}_x_mm", f"{eye}_x_px"]
+        names = [f"{eye}_{axis}_mm", f"{eye}_{axis}_px"]
         if set(names) <= set(samples):
             known = samples[names].dropna()
             known = known[known[names[1]] > 1]
