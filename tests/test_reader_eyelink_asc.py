@@ -352,6 +352,13 @@ def test_a_code_is_missing_too_in_an_eye_that_was_never_seen(tmp_path):
     assert recording.samples[["x_px", "y_px"]].values.tolist() == [[100.0, 50.0]]
 
 
+def test_a_code_is_missing_too_in_a_block_in_which_no_eye_was_seen(tmp_path):
+    seen = asc_begin(1000, ("LEFT",), 1000) + asc_sample(1000, (100.0, 50.0, 900.0))
+    lost = asc_begin(2000, ("RIGHT",), 1000) + asc_sample(2000, (0.0, 0.0, 0.0))
+    (recording,) = read_text(tmp_path, seen + asc_end(1001) + lost + asc_end(2001))
+    assert recording.samples["x_px"].notna().tolist() == [True, False]
+
+
 @pytest.mark.parametrize("kind", ["HREF", "PUPIL", "RAW"])
 def test_other_coordinates_are_refused(kind, tmp_path):
     with pytest.raises(FormatError, match=rf"export\.asc:1: samples are in {kind} coordinates"):

@@ -327,6 +327,9 @@ def _samples(text: _Text, blocks: list[Block], of_line: Integers) -> Samples:
             if name not in gaze:
                 gaze[name] = np.full(len(lines), np.nan)
             gaze[name][rows] = values
+    has_pupil = any((gaze[name] > 0).any() for name in gaze if name.endswith("pupil"))
+    for eye in dict.fromkeys(name.rpartition("_")[0] for name in gaze):
+        _blank_unseen(gaze, eye, has_pupil=has_pupil)
     return Samples(time_ms, gaze, block)
 
 
@@ -382,9 +385,6 @@ def _parse(text: _Text, lines: Integers, layout: tuple[str, ...]) -> dict[str, F
                 f"{text.path}:{lines[wrong[0]] + 1}: {name!r} is {values[wrong[0]]}, expected a "
                 f"number up to {_LARGEST:.0f}; convert the EDF file again"
             )
-    has_pupil = any((columns[name] > 0).any() for name in wanted if name.endswith("pupil"))
-    for eye in dict.fromkeys(name.rpartition("_")[0] for name in wanted[1:]):
-        _blank_unseen(columns, eye, has_pupil=has_pupil)
     return columns
 
 
