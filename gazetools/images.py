@@ -21,13 +21,18 @@ _LEAST_AREA = 0.001
 _PNG_WITH_ALPHA = 4, 6  # colour types: grey, RGB
 
 
-def image_stem(name: str) -> str:
-    """Drop an image suffix from a file or stimulus name, and nothing else.
+def composed(name: str) -> str:
+    """Compose the accents of a name (NFC), as all names of images are before they are compared.
 
-    Accents are composed (NFC): files that come from a Mac may have them apart from their letters,
-    where tables have one character.
+    Files that come from a Mac may have them apart from their letters, where tables have one
+    character.
     """
-    name = unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", name)
+
+
+def image_stem(name: str) -> str:
+    """Drop an image suffix from a file or stimulus name, and nothing else; see :func:`composed`."""
+    name = composed(name)
     suffix = Path(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
 
@@ -183,9 +188,10 @@ def _is_cut_short(content: bytes) -> bool:
 def _faint_label(grey: UInt8, noise: int) -> int | None:
     """Grey value of a label that the threshold would drop, in a mask of several classes.
 
-    Smooth outlines have such values too, but hardly any area in which all are the same.
+    Smooth outlines have such values too, but hardly any area in which all are the same. What is
+    darkest is background, even where that is not 0.
     """
-    faint = (grey > noise) & (grey <= MASK_THRESHOLD)
+    faint = (grey > int(grey.min()) + noise) & (grey <= MASK_THRESHOLD)
     even = grey[faint & (cv2.dilate(grey, _AROUND) == cv2.erode(grey, _AROUND))]
     is_area = len(even) > max(_LEAST_AREA * grey.size, faint.sum() / 2)
     return int(even.max()) if is_area else None

@@ -207,6 +207,14 @@ def test_one_of_several_labels_is_not_taken_for_background(tmp_path, suffix, col
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("background", [1, 16])
+def test_a_background_above_0_is_no_label(tmp_path, suffix, background):
+    video = cv2.circle(np.full((200, 240), background, np.uint8), (110, 90), 60, 235, -1)
+    (tmp_path / f"m{suffix}").write_bytes(encoded(suffix, video))
+    np.testing.assert_array_equal(read_mask(tmp_path / f"m{suffix}"), video > 127)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("blur_px", [0.5, 2, 10])
 def test_a_smooth_outline_is_no_label(tmp_path, suffix, blur_px):
     disc = cv2.circle(np.zeros((200, 240), np.uint8), (110, 90), 60, 255, -1)
