@@ -153,6 +153,14 @@ def test_a_file_is_read_in_its_order_and_written_by_any_tool(tmp_path):
     assert list(read_descriptions(file)) == ["b", "a"]
 
 
+def test_a_file_names_images_as_caches_do_however_accents_are_stored(tmp_path):
+    file = tmp_path / "d.jsonl"
+    file.write_text(replace(RECORD, image="e\u0301").to_json())
+    assert [(name, record.image) for name, record in read_descriptions(file).items()] == [
+        ("\u00e9", "\u00e9")
+    ]
+
+
 def test_errors_of_a_file_say_where(tmp_path):
     file = tmp_path / "d.jsonl"
     line = RECORD.to_json()

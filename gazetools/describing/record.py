@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gazetools.errors import ConfigError, FormatError
+from gazetools.images import composed
 
 FORMAT = "gazetools-description"
 VERSION = 1
@@ -167,7 +168,8 @@ def description(fields: Mapping[str, Any]) -> Description:
     """
     check_fields(fields)
     kept = {name: value for name, value in fields.items() if name not in ("format", "version")}
-    return Description(**{**kept, "seen": tuple(fields["seen"])})
+    kept |= {"image": composed(fields["image"]), "seen": tuple(fields["seen"])}
+    return Description(**kept)
 
 
 def check_fields(fields: Mapping[str, Any], only: Collection[str] | None = None) -> None:
