@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gazetools.errors import FormatError, OutputError
-from gazetools.images import UInt8, encode_png, list_images, read_image, resize_image
+from gazetools.images import UInt8, composed, encode_png, list_images, read_image, resize_image
 from gradtrack_model.augmentation import Augmentation, turned, turned_back
 from gradtrack_model.devices import as_input, enough_memory, pick_device, use_available_cores
 from gradtrack_model.runs import Checkpoint, load_checkpoint
@@ -59,13 +59,14 @@ def predict(
     FormatError
         An image cannot be read, or two share a stem.
     OutputError
-        A mask exists already, or cannot be written.
+        A mask exists already, would lie among the images, or cannot be written.
     TrainingError
         The run or its checkpoint is missing or damaged, or a GPU's memory does not suffice.
     """
     sources = _by_stem(images)
     targets = {stem: Path(out_folder) / f"{stem}.png" for stem in sources}
     _check_targets(targets.values(), sources.values(), overwrite)
+    _check_apart(images, Path(out_folder))
     use_available_cores()
     trained = load_checkpoint(run_folder, checkpoint, pick_device(device))
     try:
@@ -113,7 +114,7 @@ def _by_stem(images: Sequence[Path]) -> dict[str, Path]:
     for given in map(Path, images):
         if not given.exists():
             raise FormatError(f"{given}: no such file or folder; expected images")
-        found = list_images(given) if given.is_dir() else {given.stem: given}
+        found = list_images(given) if given.is_dir() else {composed(given.stem): given}
         for stem, path in found.items():
             if stem in by_stem and not path.samefile(by_stem[stem]):
                 raise FormatError(
@@ -124,6 +125,12 @@ def _by_stem(images: Sequence[Path]) -> dict[str, Path]:
     if not by_stem:
         raise FormatError("no image given; expected at least one")
     return by_stem
+
+
+def _check_apart(images: Sequence[Path], out_folder: Path) -> None:
+    """Refuse to put masks into a folder of images: each stem would be there twice."""
+    if out_folder.resolve() in {Path(given).resolve() for given in images}:
+        raise OutputError(f"{out_folder}: holds the images to segment; choose another folder")
 
 
 def _check_targets(targets: Iterable[Path], images: Iterable[Path], overwrite: bool) -> None:

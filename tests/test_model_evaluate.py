@@ -373,6 +373,23 @@ def test_predict_refuses_to_overwrite(trained, images, tmp_path):
         predict(trained, [images], images, overwrite=True)
 
 
+def test_masks_are_not_put_among_the_images(trained, images, tmp_path):
+    for path in images.iterdir():
+        path.rename(path.with_suffix(".bmp"))
+    with pytest.raises(OutputError, match="images: holds the images to segment; choose another"):
+        predict(trained, [images], images, overwrite=True)
+    assert {path.suffix for path in images.iterdir()} == {".bmp"}
+
+
+def test_a_mask_has_one_name_however_the_accents_of_its_image_are_stored(trained, images, tmp_path):
+    apart = (images / "item9.png").rename(images / "e\u0301.png")
+    of_file = predict(trained, [apart], tmp_path / "of_file")
+    of_folder = predict(trained, [images, apart], tmp_path / "of_folder")
+    assert {"\u00e9.png"} == {path.name for path in of_file}
+    assert len(of_folder) == 3
+    assert of_file[0].name in {path.name for path in of_folder}
+
+
 def test_an_unreadable_image_is_named_and_nothing_is_written(trained, images, tmp_path):
     (images / "zebra.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
     with pytest.raises(FormatError, match=r"zebra\.png"):
