@@ -224,6 +224,8 @@ class TrainConfig:
             object.__setattr__(self, name, value := float(value))
         if type(value) is not kind:
             raise ConfigError(f"{name} = {value!r}: expected {_KIND_NAMES[kind]}")
+        if kind is float and value == math.inf:
+            raise ConfigError(f"{name} = inf: expected a finite number")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise ConfigError(f"{name} = {value!r}: expected one of {', '.join(_CHOICES[name])}")
         if name in _RANGES:

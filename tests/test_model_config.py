@@ -27,6 +27,7 @@ def test_json_round_trip(name):
         ({"size_px": 160.0}, ["size_px", "160.0", "whole number"]),
         ({"encoder": "efficientnet-lite0", "size_px": 48}, ["size_px", "48", "multiple of 32"]),
         ({"lr": float("nan")}, ["lr", "nan", "from 0 to 10"]),
+        ({"grad_clip": float("inf")}, ["grad_clip", "inf", "a finite number"]),
         ({"lr": "fast"}, ["lr", "'fast'", "a number"]),
         ({"flips": 1}, ["flips", "1", "true or false"]),
         ({"iterations": 0}, ["iterations", "0", "at least 1"]),
