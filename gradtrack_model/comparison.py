@@ -151,7 +151,8 @@ def paired_bootstrap(
     drawn with replacement; `low` and `high` are the 2.5 % and 97.5 % percentiles of the means of
     such samples. With k of B samples on the far side of 0 (those at 0 are on both sides), p is
     2 (k + 1) / (B + 1), at most 1: no p is smaller than the samples can tell (Davison & Hinkley
-    1997, Bootstrap Methods and their Application, chapters 4 and 5).
+    1997, Bootstrap Methods and their Application, chapters 4 and 5). Nor is it smaller than n
+    images can: 2 / 2^n, as likely as n coins that all fall on one side.
 
     The interval tells what other images might have shown of these very runs. How much runs differ
     by their seed is told by :func:`over_seeds`.
@@ -180,7 +181,8 @@ def paired_bootstrap(
     means = _resampled_means(difference, resamples, np.random.default_rng(seed))
     low, high = np.percentile(means, [2.5, 97.5])
     beyond = min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
-    p = min(1.0, 2 * (int(beyond) + 1) / (resamples + 1))
+    least = 2.0 ** (1 - len(difference))  # few images on one side have no sample on the other
+    p = min(1.0, max(least, 2 * (int(beyond) + 1) / (resamples + 1)))
     return Difference(float(difference.mean()), float(low), float(high), p, len(difference))
 
 

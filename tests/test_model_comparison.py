@@ -119,9 +119,15 @@ def test_an_image_scores_its_mean_over_runs():
 
 
 def test_a_difference_on_every_image_is_certain():
-    found = paired_bootstrap([scores([5, 6, 7])], [scores([4, 4, 4])], resamples=999)
+    found = paired_bootstrap([scores([5, 6, 7] * 4)], [scores([4] * 12)], resamples=999)
     assert 1 <= found.low < found.mean == 2 < found.high <= 3
     assert found.p == 2 / 1000  # as small as 999 samples can tell
+
+
+@pytest.mark.parametrize("images", [1, 2, 3, 8])
+def test_a_difference_on_every_one_of_few_images_may_be_chance(images):
+    found = paired_bootstrap([scores([5, 6, 7, 8, 9, 9, 9, 9][:images])], [scores([4] * images)])
+    assert found.p == 2 / 2**images
 
 
 def test_images_without_the_measure_are_left_out():
