@@ -40,6 +40,8 @@ def image_stem(name: str) -> str:
 def list_images(folder: Path) -> dict[str, Path]:
     """Map the stem of every image file in `folder` to its path; see :func:`image_stem`.
 
+    Hidden files are left out.
+
     Raises
     ------
     FormatError
@@ -55,8 +57,8 @@ def list_images(folder: Path) -> dict[str, Path]:
         raise FormatError(f"{folder}: cannot be read ({error.strerror})") from error
     found: dict[str, Path] = {}
     for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
-            continue
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue  # Macs put a hidden ._name.png beside name.png on other disks
         stem = image_stem(path.name)
         if stem in found:
             raise FormatError(

@@ -70,6 +70,12 @@ def test_accents_are_the_same_however_they_are_stored(tmp_path):
             list_images(tmp_path)
 
 
+def test_hidden_files_are_no_images(tmp_path):
+    for name in ("a.png", "._a.png", ".b.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert list_images(tmp_path) == {"a": tmp_path / "a.png"}
+
+
 def test_no_folder_or_no_image(tmp_path):
     with pytest.raises(FormatError, match="no such folder"):
         list_images(tmp_path / "images")
