@@ -577,3 +577,14 @@ def test_other_fixations_are_another_prompt(twelve, server):
         before = item.prompt_sha256(model)
         gaze = item.source.gaze * 2
         assert replace(item, source=replace(item.source, gaze=gaze)).prompt_sha256(model) != before
+
+
+def test_fixations_off_an_image_of_untold_size_are_not_told(twelve):
+    item = choose(twelve / "images", twelve / "fixations.parquet").items[0]
+    gaze, said_size = item.source.gaze.copy(), np.full_like(item.source.said_size, np.nan)
+    gaze[1:, 0] += 1e5
+    item = replace(item, source=replace(item.source, gaze=gaze, said_size=said_size))
+    np.testing.assert_array_equal(item.read()[1], gaze[:1])
+    gaze[0, 1] += 1e5
+    with pytest.raises(FormatError, match=rf"none of {len(gaze)} fixations lies on it; .* mend"):
+        item.read()

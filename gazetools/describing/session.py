@@ -96,13 +96,20 @@ class Item:
         Raises
         ------
         FormatError
-            It cannot be read, or is not the image that was looked at.
+            It cannot be read, is not the image that was looked at, or no gaze is on it.
         """
         if self.source is None:
             return read_image(self.image), None
         seen = scan(self.source)
         gaze = self.source.gaze.copy()
         gaze[(self.source.said_size == 1).all(axis=1), :2] *= (seen.width, seen.height)
+        # a table need not tell how large an image is, and so which fixations lie off it
+        gaze = gaze[(gaze[:, :2] < (seen.width, seen.height)).all(axis=1)]
+        if not len(gaze):
+            raise FormatError(
+                f"{self.image}: none of {len(self.source.gaze)} fixations lies on it; positions "
+                "are expected in px of the image file, from its top left; mend the table"
+            )
         return read_image(self.image), gaze
 
 
