@@ -15,7 +15,7 @@ from gazetools.images import UInt8, image_stem, list_images, read_image
 from gazetools.maps import Track, heatmap, pooled, track_maps
 from gazetools.rendering import RenderSpec, RenderSummary
 from gazetools.rendering.matching import match
-from gazetools.rendering.planning import on_image, scan
+from gazetools.rendering.planning import gaze_px, on_image, scan
 from gazetools.tables import FIXATIONS, read_table
 from gazetools.tracks import TrackSpec, level_counts, nested_order
 
@@ -151,8 +151,7 @@ def stimulus_in_table(
     summary = RenderSummary()
     source = match(table[stems == stem], folder, None, None, spec.split, summary)[0]
     (source,), (seen,) = on_image([source], [scan(source)], spec.split, summary)
-    gaze = source.gaze.copy()
-    gaze[(source.said_size == 1).all(axis=1), :2] *= (seen.width, seen.height)
+    gaze = gaze_px(source, seen)
     tracks = _tracks(gaze, (seen.width, seen.height))
     side = (spec.size_px, spec.size_px)
     return Stimulus(

@@ -171,7 +171,7 @@ def on_image(
 
 
 def _on_image(source: Source, seen: Scan, summary: RenderSummary) -> Source:
-    inside = (_gaze_px(source, seen)[:, :2] < (seen.width, seen.height)).all(axis=1)
+    inside = (gaze_px(source, seen)[:, :2] < (seen.width, seen.height)).all(axis=1)
     if inside.all():
         return source
     summary.fixations_dropped["off the image"] += int((~inside).sum())
@@ -216,7 +216,8 @@ def _said_px(source: Source) -> npt.NDArray[np.float64]:
     return np.asarray(source.said_size[known & ~shares])
 
 
-def _gaze_px(source: Source, seen: Scan) -> npt.NDArray[np.float64]:
+def gaze_px(source: Source, seen: Scan) -> npt.NDArray[np.float64]:
+    """Gaze (n, 5) of a source in px of its image, whether the table has px or shares."""
     shares = (source.said_size == 1).all(axis=1)
     gaze = source.gaze.copy()
     gaze[shares, :2] *= (seen.width, seen.height)
@@ -224,7 +225,7 @@ def _gaze_px(source: Source, seen: Scan) -> npt.NDArray[np.float64]:
 
 
 def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
-    gaze = _gaze_px(source, seen)
+    gaze = gaze_px(source, seen)
     files = [drawing, seen.image_sha256, seen.mask_sha256 or "none"]
     if seen.probability_sha256:
         files.append(seen.probability_sha256)
