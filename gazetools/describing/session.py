@@ -18,7 +18,7 @@ from gazetools.files import locked
 from gazetools.images import UInt8, list_images, read_image
 from gazetools.progress import Progress, Stopped, unseen
 from gazetools.rendering.matching import Source, match
-from gazetools.rendering.planning import gaze_px, scan
+from gazetools.rendering.planning import gaze_px, is_on_image, scan
 from gazetools.rendering.spec import RenderSummary
 from gazetools.splits import SplitSpec, read_lists
 from gazetools.tables import FIXATIONS, read_table
@@ -101,9 +101,7 @@ class Item:
         if self.source is None:
             return read_image(self.image), None
         seen = scan(self.source)
-        gaze = gaze_px(self.source, seen)
-        # a table need not tell how large an image is, and so which fixations lie off it
-        gaze = gaze[(gaze[:, :2] < (seen.width, seen.height)).all(axis=1)]
+        gaze = gaze_px(self.source, seen)[is_on_image(self.source, seen)]
         if not len(gaze):
             raise FormatError(
                 f"{self.image}: none of {len(self.source.gaze)} fixations lies on it; positions "

@@ -143,7 +143,7 @@ def gaze_px(samples: pd.DataFrame, line: Timeline, eye: str = "average") -> Floa
 def screen_gaze(samples: pd.DataFrame, eye: str | None = None) -> Floats:
     """Gaze on the screen (n, 2), px, of each row: of an eye if the table tells it, else of both."""
     names = [f"{eye}_x_px", f"{eye}_y_px"]
-    if not _any_finite(samples, names):
+    if eye is None or not _any_finite(samples, names):
         return np.asarray(samples[["x_px", "y_px"]].to_numpy(np.float64))
     gaze: Floats = samples[names].to_numpy(np.float64, copy=True)
     if f"{eye}_valid" in samples:

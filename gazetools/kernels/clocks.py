@@ -3,6 +3,8 @@
 A clock is (n,) microseconds, strictly rising; events are (m, 2): first and last sample.
 """
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -49,7 +51,7 @@ def regular_interval(time_us: Integers) -> tuple[float, bool]:
     tick = 0
     for step in range(least, most + 1):
         if counts[step]:
-            tick = greatest_divisor(tick, step)
+            tick = math.gcd(tick, step)
     total = ones = 0
     for step in range(least, most + 1):
         if abs(step - median) <= tick and step <= 1.5 * median:
@@ -57,14 +59,6 @@ def regular_interval(time_us: Integers) -> tuple[float, bool]:
             ones += counts[step]
     interval = np.rint(total / ones if ones else median)
     return (interval if most <= 1.5 * interval else 0.0), False
-
-
-@njit(cache=True)
-def greatest_divisor(a: int, b: int) -> int:
-    """Greatest common divisor; of 0 and b it is b."""
-    while b:
-        a, b = b, a % b
-    return a
 
 
 @njit(cache=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gazetools.errors import FormatError, GeometryError
 from gazetools.files import file_sha256
+from gazetools.geometry import inside
 from gazetools.images import (
     UInt8,
     decode_image,
@@ -171,13 +172,13 @@ def on_image(
 
 
 def _on_image(source: Source, seen: Scan, summary: RenderSummary) -> Source:
-    inside = (gaze_px(source, seen)[:, :2] < (seen.width, seen.height)).all(axis=1)
-    if inside.all():
+    on_it = is_on_image(source, seen)
+    if on_it.all():
         return source
-    summary.fixations_dropped["off the image"] += int((~inside).sum())
-    gaze = source.gaze[inside]
+    summary.fixations_dropped["off the image"] += int((~on_it).sum())
+    gaze = source.gaze[on_it]
     gaze[:, -1] = np.unique(gaze[:, -1], return_inverse=True)[1]  # tracks count from 0 again
-    return replace(source, gaze=gaze, said_size=source.said_size[inside])
+    return replace(source, gaze=gaze, said_size=source.said_size[on_it])
 
 
 def plan_jobs(
@@ -222,6 +223,12 @@ def gaze_px(source: Source, seen: Scan) -> npt.NDArray[np.float64]:
     gaze = source.gaze.copy()
     gaze[shares, :2] *= (seen.width, seen.height)
     return gaze
+
+
+def is_on_image(source: Source, seen: Scan) -> npt.NDArray[np.bool_]:
+    """Whether each fixation (n,) of a source lies on its image, whose size no table need tell."""
+    x_px, y_px = gaze_px(source, seen)[:, :2].T
+    return inside(x_px, y_px, seen.width, seen.height)
 
 
 def _job(source: Source, seen: Scan, split: str, drawing: str) -> Job:
