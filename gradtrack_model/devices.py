@@ -27,7 +27,7 @@ def pick_device(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cpu")
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()  # "meta" exists, but holds no values
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(

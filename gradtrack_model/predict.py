@@ -1,7 +1,8 @@
 """predict(): masks for new images, from the image alone."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -70,16 +71,28 @@ def predict(
     use_available_cores()
     trained = load_checkpoint(run_folder, checkpoint, pick_device(device))
     try:
-        Path(out_folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".predict-", dir=out_folder) as temporary:
+        with _filled(Path(out_folder)) as temporary:
             written = _probability_png if probabilities else _mask_png
-            _write(trained, sources, Path(temporary), written, progress)
+            _write(trained, sources, temporary, written, progress)
             for stem, target in targets.items():
-                (Path(temporary) / f"{stem}.png").replace(target)
+                (temporary / f"{stem}.png").replace(target)
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{out_folder}: cannot be written ({reason})") from error
     return list(targets.values())
+
+
+@contextmanager
+def _filled(folder: Path) -> Iterator[Path]:
+    """Make a folder and yield another in it; one that stays empty goes again."""
+    was_there = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".predict-", dir=folder) as temporary:
+            yield Path(temporary)
+    finally:
+        if not was_there and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _write(

@@ -337,6 +337,7 @@ def test_settings_that_cannot_be_are_one_line(lab):
         (("--set", "attention=magic"), "attention = 'magic': expected one of"),
         (("--size", 33), "size_px = 33"),
         (("--device", "abacus"), "device 'abacus': not usable"),
+        (("--device", "meta"), "device 'meta': not usable"),
     ):
         assert_refused(run("train", "--cache", "maps.h5", "--preset", "tiny", *option), says)
     assert_refused(run("train", "--cache", "maps.h5", "--config", "no.toml"), "no.toml: no such")

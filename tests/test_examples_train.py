@@ -33,7 +33,7 @@ def cache(tmp_path_factory):
 def test_killed_training_ends_with_the_same_bytes(cache):
     command = [sys.executable, EXAMPLES / "kill_train.py", "--cache", cache]
     done = subprocess.run(
-        [*map(str, command), "--kills", "1", "--iterations", "100", "--seed", "5"],
+        [*map(str, command), "--kills", "1", "--iterations", "50", "--seed", "5"],
         capture_output=True,
         text=True,
     )

@@ -308,7 +308,7 @@ def mutations(draw, content):
 
 @every_reader
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_damaged_exports_are_read_or_refused(reader, data, tmp_path):
