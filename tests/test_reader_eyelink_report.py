@@ -227,6 +227,16 @@ def test_a_trial_of_the_other_eye_is_kept(tmp_path):
     assert "fixations of the other eye" not in first.skipped | second.skipped
 
 
+def test_a_fixation_in_two_interest_periods_counts_once(tmp_path):
+    sheet = eyelink_report()
+    first, second = read(sheet.write(tmp_path / "report"))
+    sheet.rows.insert(3, list(sheet.rows[2]))
+    again, other = read(sheet.write(tmp_path / "periods"))
+    pd.testing.assert_frame_equal(again.fixations, first.fixations)
+    pd.testing.assert_frame_equal(other.fixations, second.fixations)
+    assert again.skipped == {"incomplete rows": 1, "fixations listed again": 1}
+
+
 @pytest.mark.parametrize("bad", ["1.5", "-1", "0"])
 def test_a_trial_that_is_none_is_named(bad, tmp_path):
     sheet = eyelink_report()

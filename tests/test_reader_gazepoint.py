@@ -279,6 +279,7 @@ def test_a_list_of_fixations_may_repeat_a_number(tmp_path):
     sheet = gazepoint_fixations().filled("MEDIA_NAME", "same").filled("MEDIA_ID", "1")
     sheet.rows[5][sheet.index("FPOGID")] = "4"
     sheet.rows[5][sheet.index("TIME(2026/11/05 12:17:35.779)")] = "9.0"
+    sheet.rows[5][sheet.index("FPOGX")] = "0.35"
     recording = one(sheet.write(tmp_path / "f.csv"))
     assert recording.samples.empty
     assert len(recording.fixations) == 8

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from exports import assert_same
+from exports import Sheet, assert_same
 from exports.pupil import FIRST_NS, core_folder, neon_folder, neon_gaze, surface_folder
 
 from gazetools.errors import FormatError
@@ -167,12 +167,19 @@ def test_without_ids_the_name_is_that_of_the_file(tmp_path):
 
 
 def test_sections_that_overlap_are_read_once(tmp_path):
+    folder = neon_folder(tmp_path)
     sheet = neon_gaze()
     again = [["s2", *row[1:]] for row in sheet.rows[31:61]]
     sheet.rows += again
-    recording = one(sheet.write(tmp_path / "gaze.csv"))
+    sheet.write(folder / "gaze.csv")
+    fixations = Sheet.load(folder / "fixations.csv", ",")
+    fixations.rows.append(["s2", *fixations.rows[1][1:]])
+    fixations.write(folder / "fixations.csv")
+    recording = one(folder)
     assert len(recording.samples) == 120
+    assert len(recording.fixations) == 2
     assert recording.skipped["repeated times"] == 30
+    assert recording.skipped["fixations listed again"] == 1
 
 
 def test_damage_is_named(tmp_path):

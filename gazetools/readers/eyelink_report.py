@@ -16,8 +16,9 @@ IMAGE_NAME, IMAGE_FILE, STIMULUS, PICTURE, MEDIA. Missing values are "." or UNDE
 
 A report on both eyes (EYE_USED, EYE_REPORTED) lists each fixation twice: of every recording only
 the eye with more fixations is taken, the right one if they have as many; in trials without it (by
-TRIAL_INDEX or TRIAL_LABEL) the other. Dropped and counted: fixations of the other eye, and rows
-without a session, trial, position, start or duration.
+TRIAL_INDEX or TRIAL_LABEL) the other. Dropped and counted: fixations of the other eye, those that
+are listed again as they lie in two interest periods, and rows without a session, trial, position,
+start or duration.
 
 Refused with what to do: a report without CURRENT_FIX_START, one whose positions are shares of the
 screen or of the image, and one of two eyes or two sessions that nothing tells apart.
@@ -31,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import FormatError
-from gazetools.readers.building import about
+from gazetools.readers.building import about, add_counts
 from gazetools.readers.delimited import (
     NULLS,
     Layout,
@@ -43,6 +44,7 @@ from gazetools.readers.delimited import (
 from gazetools.readers.eyelink_messages import STIMULUS_NAMES
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
+from gazetools.readers.vendor_events import listed_once
 from gazetools.tables import FIXATIONS
 
 REPORT_NULLS = (*NULLS, "UNDEFINED", "UNDEFINEDnull")
@@ -239,6 +241,7 @@ def _recording(
         stimulus=stimulus,
         source="vendor:eyelink-report",
     )
+    table, again = listed_once(table)
     table = table.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     table["order"] = table.groupby("trial").cumcount() + 1
     _expect_apart(path, subject, table)
@@ -249,7 +252,7 @@ def _recording(
         path=path,
         fixations=FIXATIONS.conform(table),
         about=facts,
-        skipped=skipped,
+        skipped=add_counts(skipped, again),
     )
 
 

@@ -39,7 +39,8 @@ for:
 
 Dropped and counted: other rows than ``rows`` names, rows without a time, samples whose time
 repeats or steps back (``rate_hz`` beside ``time`` spreads those that share a stamp), fixations
-without a position or with a duration that is not positive.
+without a position or with a duration that is not positive, and those that are listed again, as
+tables do that are joined to areas of interest.
 """
 
 import math
@@ -74,6 +75,7 @@ from gazetools.readers.generic_mapping import CONSTANTS, TEXTS, Codes, Mapped, r
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
+from gazetools.readers.vendor_events import listed_once
 from gazetools.tables import FIXATIONS
 
 _LARGEST = 2.0**53
@@ -456,7 +458,8 @@ def _fixations(
         found["onset_ms"] -= found.groupby("trial")["onset_ms"].transform("min")
     found = found.assign(**_places(rows, mapping))
     on_image = [name for name in ("x_im", "y_im") if name in found]
-    found = found[placed & lasting & found[on_image].notna().all(axis=1)]
+    found, again = listed_once(found[placed & lasting & found[on_image].notna().all(axis=1)])
+    skipped.update(again)
     found = found.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     found["order"] = found.groupby("trial").cumcount() + 1
     return {"fixations": FIXATIONS.conform(found)} if len(found) else {}

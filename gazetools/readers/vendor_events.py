@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from gazetools.readers.building import Bools, Floats, Integers
+from gazetools.readers.building import Bools, Floats, Integers, add_counts
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, SAMPLES, Schema
 from gazetools.timeline import sample_interval_us, sample_spans_us
 from gazetools.trials import trial_begin_us
@@ -16,6 +16,10 @@ CUT_OFF = "fixations cut off by the export"
 _SLACK_SAMPLES = 1.5
 """By which a vendor's duration may differ from that of a fixation's samples."""
 _PLACED = ("recording", "subject", "trial", "stimulus", "onset_ms", "duration_ms", "source")
+_ONE_FIXATION = (
+    *("recording", "subject", "trial", "begin_us", "onset_ms", "duration_ms"),
+    *("x_px", "y_px", "x_im", "y_im"),
+)
 
 
 # ---------------------------------------------------------------- fixations
@@ -212,7 +216,14 @@ def list_fixations(events: pd.DataFrame, source: str) -> tuple[pd.DataFrame, dic
 
 
 def drop_bad_fixations(events: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out fixations that last no time or are nowhere; count them; sort the others."""
+    """Leave out fixations that last no time, are nowhere, or are listed again.
+
+    Returns
+    -------
+    events : DataFrame
+        The others, sorted.
+    skipped : dict of str to int
+    """
     nowhere = events[["x_px", "y_px"]].isna().any(axis=1)
     lasting = (events["duration_ms"] > 0) & np.isfinite(events["duration_ms"])
     skipped = {
@@ -220,7 +231,19 @@ def drop_bad_fixations(events: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, in
         "fixations without a position": int((lasting & nowhere).sum()),
     }
     events = events[lasting & ~nowhere].sort_values("begin_us", kind="stable", ignore_index=True)
-    return events, {what: count for what, count in skipped.items() if count}
+    events, again = listed_once(events)
+    return events, add_counts(skipped, again)
+
+
+def listed_once(fixations: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out fixations that are listed again; count them.
+
+    Vendors list a fixation once for each section or period of interest that it lies in, and
+    people for each area that they join to it.
+    """
+    again = fixations.duplicated([name for name in _ONE_FIXATION if name in fixations])
+    fixations = fixations[~again].reset_index(drop=True)
+    return fixations, add_counts({"fixations listed again": int(again.sum())})
 
 
 def finish_fixations(table: pd.DataFrame) -> pd.DataFrame:
