@@ -113,6 +113,19 @@ def test_fixations_of_no_duration_are_counted(tmp_path):
     assert len(listed.fixations) == len(recording.fixations) - 1
 
 
+@pytest.mark.parametrize("ends", ["", ","])
+def test_a_comma_in_a_name(ends, tmp_path):
+    name = "first, at left.jpg"
+    sheet = gazepoint().where("MEDIA_NAME", lambda cell: cell == "first").without(lambda n: not n)
+    plain = one(sheet.filled("MEDIA_NAME", name.replace(",", "")).write(tmp_path / "a.csv"))
+    quoted = sheet.filled("MEDIA_NAME", f'"{name}"')
+    quoted = Sheet([[*row[:-1], row[-1] + ends] for row in quoted.rows], ",")
+    recording = one(quoted.write(tmp_path / "b.csv"))
+    assert set(recording.samples["stimulus"]) == {name}
+    gaze = ["x_px", "y_px"]
+    pd.testing.assert_frame_equal(recording.samples[gaze], plain.samples[gaze])
+
+
 def test_a_header_without_the_comma_that_ends_rows(tmp_path):
     sheet = gazepoint()
     sheet.rows[0].pop()

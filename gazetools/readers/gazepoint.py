@@ -73,7 +73,14 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
+from gazetools.readers.delimited import (
+    Layout,
+    Table,
+    cells_of,
+    column_names,
+    match_columns,
+    read_columns,
+)
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
@@ -189,7 +196,7 @@ def _table(path: Path, header: list[str]) -> Table:
     head = read_head(path)
     separator = separator_of(head.partition("\n")[0])
     first = head.splitlines()[1:2]
-    if first and first[0].count(separator) == len(header):
+    if first and len(cells_of(first[0], separator)) == len(header) + 1:
         header = [*header, ""]  # older headers lack the comma that ends each row
     times = dict.fromkeys(name for name in header if _TIME.fullmatch(name))
     numbers = {f"time_s{session or ''}": name for session, name in enumerate(times)}
