@@ -90,6 +90,13 @@ def test_separators_and_marks(separator, mark, tmp_path):
     assert_same([plain], [one(write(tmp_path, text, "b/events.txt"))])
 
 
+def test_decimal_commas_of_a_spreadsheet(tmp_path):
+    plain = one(write(tmp_path, smi_events_text(), "a/events.txt"))
+    saved = smi_events_text(";").replace(".jpg", "|jpg").replace("BeGaze 3.5.90", "BeGaze 3|5|90")
+    saved = saved.replace("Loc.", "Loc|").replace(".", ",").replace("|", ".")
+    assert_same([plain], [one(write(tmp_path, saved, "b/events.txt"))])
+
+
 def test_damage_is_named(tmp_path):
     text = smi_events_text()
     with pytest.raises(FormatError, match=r"events.txt:19: 'x_px' holds 'oops', expected a num"):

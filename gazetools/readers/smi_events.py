@@ -1,7 +1,7 @@
 """SMI events: IDF Event Detector and BeGaze event export (sections), BeGaze event statistics.
 
-Sections name the columns of each kind of row; times are us. Commas or tabs, with or without
-``##`` before the lines above::
+Sections name the columns of each kind of row; times are us. Commas, tabs or semicolons, with or
+without ``##`` before the lines above::
 
     [BeGaze]
     Version:|BeGaze 3.5.90
@@ -64,6 +64,7 @@ _HEADER = re.compile(r"^(?:## *)?Table Header for ([^:]+)")
 _FACT = re.compile(r"^(?:## *)?([A-Z][\w \[\]]*):(.*)$")
 _ROW = re.compile(r"^(Fixation|Saccade|Blink)(?: ([LRB]))?$")
 _USER_EVENT = re.compile(r"^User ?Event$")
+_SEPARATOR = re.compile(r"[\t,;]")
 _EYES = {"L": "left", "R": "right"}
 _LARGEST = 2.0**53
 FILLERS = ' \t,;"'
@@ -272,8 +273,9 @@ class _Sections:
 
 
 def _cells(line: str) -> list[str]:
-    separator = "\t" if "\t" in line else ("," if "," in line else ";")
-    return [cell.strip('" ') for cell in line.split(separator)]
+    # the first, as commas may be decimal, and messages hold anything
+    found = _SEPARATOR.search(line)
+    return [cell.strip('" ') for cell in line.split(found[0] if found else "\t")]
 
 
 def _with_trials(
