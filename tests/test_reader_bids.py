@@ -462,6 +462,24 @@ def test_units_of_time(root, unit, per_ms, said):
     assert len(recording.fixations) == 3
 
 
+def test_thirds_of_microseconds_put_no_sample_into_what_lies_beside(root):
+    change(root / "task-view_physio.json", SamplingFrequency=120, StartTime=0.333333)
+    change(root / "task-view_physio.json", timestamp={"Units": "s"})
+    one_eye(root)
+    begins = range(2, SAMPLES - 21, 21)
+    in_fixation = {i + k for i in begins for k in range(11)}
+    rows = [[f"{i / 120:.6f}", 600 if i in in_fixation else 900, 5, 8] for i in range(SAMPLES)]
+    rewrite(eye(root, 1), rows)
+    looks = [[f"{i / 120:.6f}", f"{11 / 120:.6f}", "fixation", "n/a"] for i in begins]
+    rewrite(eye(root, 1, "physioevents.tsv.gz"), looks)
+    shown = [f"{1 / 3 + i / 120:.6f}\tn/a\timage\t{i}\n" for i in range(0, SAMPLES, 31)]
+    events = root / "sub-01" / "beh" / f"{RUN}_events.tsv"
+    events.write_text("onset\tduration\ttrial_type\tstim_file\n" + "".join(shown))
+    (recording,) = read(root)
+    assert set(recording.fixations["x_px"]) == {600}
+    assert recording.samples["stimulus"].tolist() == [str(i // 31 * 31) for i in range(SAMPLES)]
+
+
 def test_nanoseconds_since_1970_are_exact(root):
     start = 1_700_000_000_123_456_000
     rows = [[start + i * 4_000_000, 1, 2, 3] for i in range(5)]

@@ -390,8 +390,7 @@ def test_what_is_no_fixation_is_counted(mapped):
 def test_a_fixation_in_two_areas_counts_once(mapped):
     (recording,) = mapped(
         "on,len,x,y,area\n0,100,1,2,face\n0,100,1,2,eyes\n200,100,1,2,eyes\n",
-        'kind = "fixations"\n'
-        '[columns]\nonset = "on"\nduration = "len"\nx = "x"\ny = "y"\n',
+        'kind = "fixations"\n[columns]\nonset = "on"\nduration = "len"\nx = "x"\ny = "y"\n',
     )
     assert recording.fixations["onset_ms"].tolist() == [0, 200]
     assert recording.skipped == {"fixations listed again": 1}

@@ -26,7 +26,13 @@ from gazetools.readers.delimited import NULLS, Layout, read_columns
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import ReadOptions
 from gazetools.readers.trial_marks import trial_marks
-from gazetools.readers.vendor_events import declared, label_samples, mean_within, rows_within
+from gazetools.readers.vendor_events import (
+    ROUNDING_US,
+    declared,
+    label_samples,
+    mean_within,
+    rows_within,
+)
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES, Schema
 from gazetools.trials import trial_begin_us
 
@@ -157,14 +163,14 @@ def _trials_of_events(file: PhysioFile, time_us: Integers, skipped: Counter[str]
     if begin_us is None:
         skipped["trials outside the recording"] += len(rows)
         return nothing
+    begin_us -= ROUNDING_US
     following = np.append(begin_us[1:], np.inf)
     lasts_us = bounded(path, rows["duration"].to_numpy(float) * 1e6)
     lasts_us = np.where(lasts_us > 0, lasts_us, np.inf)
     return pd.DataFrame(
         {
             "begin_us": begin_us,
-            # a microsecond for the rounding of seconds
-            "end_us": np.minimum(following, begin_us + lasts_us + 1),
+            "end_us": np.minimum(following, begin_us + lasts_us + 2 * ROUNDING_US),
             "trial": _trial_numbers(rows["trial"]),
             "stimulus": rows["stimulus"].astype("str").to_numpy(),
         }

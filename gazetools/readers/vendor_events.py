@@ -13,6 +13,8 @@ from gazetools.trials import trial_begin_us
 
 CUT_OFF = "fixations cut off by the export"
 """Among what a reader counts: fixations that begin before its samples, or end behind them."""
+ROUNDING_US = 1.5
+"""By which sums of times that are written to the microsecond are off, at most."""
 _SLACK_SAMPLES = 1.5
 """By which a vendor's duration may differ from that of a fixation's samples."""
 _PLACED = ("recording", "subject", "trial", "stimulus", "onset_ms", "duration_ms", "source")
@@ -349,8 +351,8 @@ def rows_within(
         Rising.
     onset_us, end_us : (m,) float64
     """
-    first = np.searchsorted(time_us, onset_us, "left")
-    last = np.searchsorted(time_us, end_us, "left") - 1
+    first = np.searchsorted(time_us, onset_us - ROUNDING_US, "left")
+    last = np.searchsorted(time_us, end_us - ROUNDING_US, "left") - 1
     return first.astype(np.int64), last.astype(np.int64), last >= first
 
 
