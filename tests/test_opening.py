@@ -197,9 +197,9 @@ def late(name):
     return HEADER + b"".join(rows) + ROW.replace(image, name)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_an_accent_behind_the_head_tells_the_encoding(encoding, export):
-    assert stimuli(export(late("Müller.jpg".encode(encoding))))[-1] == "Müller.jpg"
+    assert stimuli(export(late("Müller – 1.jpg".encode(encoding))))[-1] == "Müller – 1.jpg"
 
 
 def test_what_is_not_utf_8_behind_a_mark_of_utf_8_is_refused(export):

@@ -630,7 +630,7 @@ def test_messages_may_be_in_several_encodings(tmp_path):
     path.write_bytes(text.replace(b"a.png", "Prüfbild.png".encode()))
     recording = read(path)[0]
     assert set(recording.samples["stimulus"]) == {"Prüfbild.png"}
-    assert recording.about["encoding"] == "latin-1"
+    assert recording.about["encoding"] == "cp1252"
 
 
 def test_gz_is_named_without_its_suffixes(tmp_path):

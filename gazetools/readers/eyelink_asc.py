@@ -1,8 +1,8 @@
 """SR Research EyeLink recording as text (ASC), as edf2asc writes it.
 
 Versions seen: EyeLink 1000 (host 5.03), edfapi 3.1; 250-2000 Hz, one eye, two eyes, remote.
-Encodings UTF-8 and Latin-1, told anew for each line; LF or CRLF, plain or gz. Raw lines (tabs
-shown as "|")::
+Encodings UTF-8 and Windows' Latin-1, told anew for each line; LF or CRLF, plain or gz. Raw lines
+(tabs shown as "|")::
 
     ** CONVERTED FROM bino1000.edf using edfapi 3.1
     MSG|7427361 GAZE_COORDS 0.00 0.00 1023.00 767.00

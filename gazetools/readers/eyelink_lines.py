@@ -16,7 +16,7 @@ import pyarrow.csv as pacsv
 
 from gazetools.errors import FormatError
 from gazetools.readers.building import EYES, Bools, Floats, Integers
-from gazetools.readers.opening import Decoder, open_bytes, read_head_bytes
+from gazetools.readers.opening import WINDOWS, Decoder, from_windows, open_bytes, read_head_bytes
 
 _MOST_OTHERS = 2_000_000
 _LARGEST = 2.0**53
@@ -179,8 +179,8 @@ class _Text:
         try:
             return line.decode()
         except UnicodeDecodeError:
-            self.encoding = "latin-1"
-            return line.decode(self.encoding)
+            self.encoding = WINDOWS
+            return from_windows(line)
 
     def joined(self, lines: Integers) -> bytes:
         """Return lines without what stands between them."""

@@ -40,7 +40,20 @@ _NO_EXPORT = {
     b"version https://git-lfs": "a pointer to data that were not fetched; run `git lfs pull`",
 }
 """How files begin that are no export: what they are, and what to do."""
+WINDOWS = "cp1252"
+"""Latin-1 as Windows has it: with dashes, quotes and a few letters in place of controls."""
+_AS_LATIN_1 = "gazetools-as-latin-1"
 _DAMAGED = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError)
+
+
+def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
+    """Read the five bytes that Windows gives no meaning, so that names stay apart."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_AS_LATIN_1, _as_latin_1)
 
 
 @contextmanager
@@ -176,11 +189,19 @@ def read_head(path: Path) -> str:
         See :func:`read_head_bytes`; or it is not text.
     """
     head = read_head_bytes(path)
-    return head.decode(encoding_of(path, head), errors="replace").removeprefix("\ufeff")
+    encoding = encoding_of(path, head)
+    if encoding == WINDOWS:
+        return from_windows(head)
+    return head.decode(encoding, errors="replace").removeprefix("\ufeff")
+
+
+def from_windows(text: bytes) -> str:
+    """Decode bytes, of any kind, in the Latin-1 of Windows."""
+    return text.decode(WINDOWS, _AS_LATIN_1)
 
 
 def encoding_of(path: Path, head: bytes) -> str:
-    """Tell ``utf-8``, ``utf-16`` and ``latin-1`` apart by the first bytes of a text.
+    """Tell ``utf-8``, ``utf-16`` and ``cp1252`` apart by the first bytes of a text.
 
     Raises
     ------
@@ -198,14 +219,14 @@ def encoding_of(path: Path, head: bytes) -> str:
         # not final: the last character may be cut in two
         codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
     except UnicodeDecodeError:
-        return "latin-1"
+        return WINDOWS
     return "utf-8"
 
 
 class Decoder:
     """Turns the blocks of an export into UTF-8.
 
-    A file that is ASCII as far as it was read may turn out to be Latin-1 later, when the
+    A file that is ASCII as far as it was read may turn out to be of Windows later, when the
     first name with an accent comes.
     """
 
@@ -215,7 +236,8 @@ class Decoder:
         self._only_ascii = head.isascii()
         may_have_mark = self.encoding == "utf-8" and not self._only_ascii
         name = "utf-8-sig" if may_have_mark else self.encoding
-        self._decoder = codecs.getincrementaldecoder(name)()
+        errors = _AS_LATIN_1 if name == WINDOWS else "strict"
+        self._decoder = codecs.getincrementaldecoder(name)(errors)
 
     def utf8(self, block: AnyBytes, *, final: bool = False) -> AnyBytes | bytes:
         """Return a block as UTF-8, without a byte order mark.
@@ -243,8 +265,8 @@ class Decoder:
         except UnicodeDecodeError:
             if self.encoding != "utf-8" or not self._only_ascii:
                 raise
-            self.encoding = "latin-1"
-            self._decoder = codecs.getincrementaldecoder("latin-1")()
+            self.encoding = WINDOWS
+            self._decoder = codecs.getincrementaldecoder(WINDOWS)(_AS_LATIN_1)
             return self._decoder.decode(block, final)
 
 
