@@ -387,6 +387,22 @@ def test_what_is_no_fixation_is_counted(mapped):
     }
 
 
+@pytest.mark.parametrize(
+    ("table", "mapped_to", "says"),
+    [
+        ("on,len,x,y\n0,0.25,1,2\n1,0.3,1,2\n", 'duration = "len"', "last 0.275 ms .* units.dur"),
+        ("on,len,x,y\n0,0.25,1,2\n1,1.3,1,2\n", 'end = "len"', "last 0.275 ms .* units.time"),
+        ("on,len,x,y\n0,90000,1,2\n", 'duration = "len"', "expected 1 to 60000 ms; correct"),
+    ],
+)
+def test_durations_in_another_unit_are_refused(table, mapped_to, says, mapped):
+    with pytest.raises(FormatError, match=says):
+        mapped(
+            table,
+            f'kind = "fixations"\n[columns]\nonset = "on"\nx = "x"\ny = "y"\n{mapped_to}\n',
+        )
+
+
 def test_a_fixation_in_two_areas_counts_once(mapped):
     (recording,) = mapped(
         "on,len,x,y,area\n0,100,1,2,face\n0,100,1,2,eyes\n200,100,1,2,eyes\n",

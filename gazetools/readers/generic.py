@@ -85,6 +85,8 @@ _OFTEN = 0.1
 _ROWS_OR_AGAIN = (
     "if it is a message, say which rows to read ([rows] in the mapping), else export the file again"
 )
+_USUAL_MS = (1.0, 60_000.0)
+"""Between these lies the median of how long fixations last, whatever found them."""
 _SPREADS = "rate_hz in the mapping would spread them"
 _TIMES = ("time", "onset", "end")
 
@@ -114,6 +116,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     ]
     if not any(len(r.samples) or len(r.fixations) for r in recordings):
         raise FormatError(f"{path}: none of its {len(rows)} rows is of use by {options.mapping}")
+    _expect_usual(table, mapping, recordings)
     first, *more = [r for r in recordings if len(r.samples) or len(r.fixations)]
     return [replace(first, skipped=add_counts({"other rows": others}, first.skipped)), *more]
 
@@ -463,6 +466,20 @@ def _fixations(
     found = found.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     found["order"] = found.groupby("trial").cumcount() + 1
     return {"fixations": FIXATIONS.conform(found)} if len(found) else {}
+
+
+def _expect_usual(table: Table, mapping: Mapped, recordings: Iterable[Recording]) -> None:
+    """Raise a FormatError for fixations whose durations must be in another unit."""
+    duration_ms = pd.concat([recording.fixations["duration_ms"] for recording in recordings])
+    least, most = _USUAL_MS
+    median = duration_ms.median()
+    if len(duration_ms) and not least <= median <= most:
+        key, column = ("time", "end") if "end" in table.columns else ("duration", "duration")
+        raise FormatError(
+            f"{table.path}: by {table.columns[column]!r}, read in {mapping.units[key]}, fixations "
+            f"last {median:g} ms in the median, expected {least:g} to {most:g} ms; correct "
+            f"units.{key} in {mapping.path}"
+        )
 
 
 def _places(rows: pd.DataFrame, mapping: Mapped) -> dict[str, Any]:
