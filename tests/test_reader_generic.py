@@ -403,6 +403,32 @@ def test_durations_in_another_unit_are_refused(table, mapped_to, says, mapped):
         )
 
 
+@pytest.mark.parametrize("kind", ["samples", "fixations"])
+@pytest.mark.parametrize("unit", ["px", "share"])
+def test_shares_are_no_px(kind, unit, mapped):
+    rows = [f"{20 * i},100,{0.3 + i / 100},{1.02 - i / 100}" for i in range(9)] + ["200,100,0,0"]
+    columns = {"samples": 'time = "on"', "fixations": 'onset = "on"\nduration = "len"'}[kind]
+    text = "on,len,x,y\n" + "\n".join(rows) + "\n"
+    toml = f'kind = "{kind}"\n[columns]\nx = "x"\ny = "y"\n{columns}\n'
+    toml += f'[units]\nposition = "{unit}"\n'
+    if unit == "share":
+        assert mapped(text, toml)[0].normalised
+        return
+    with pytest.raises(
+        FormatError, match="most positions in 'x', 'y' lie within 1 px, expected px"
+    ):
+        mapped(text, toml)
+
+
+@pytest.mark.parametrize("how", ["", '[valid]\ncolumn = "seen"\nis = [1]\n'])
+def test_much_lost_gaze_makes_no_shares(how, mapped):
+    lost = "0.5,0.5,0" if how else "-1,-1,0"
+    rows = [f"{20 * i},300,200,1" if i < 3 else f"{20 * i},{lost}" for i in range(20)]
+    toml = 'kind = "samples"\n[columns]\ntime = "t"\nx = "x"\ny = "y"\n' + how
+    (recording,) = mapped("t,x,y,seen\n" + "\n".join(rows) + "\n", toml)
+    assert recording.samples["x_px"][:3].tolist() == [300] * 3
+
+
 def test_a_fixation_in_two_areas_counts_once(mapped):
     (recording,) = mapped(
         "on,len,x,y,area\n0,100,1,2,face\n0,100,1,2,eyes\n200,100,1,2,eyes\n",

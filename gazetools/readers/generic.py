@@ -71,7 +71,7 @@ from gazetools.readers.building import (
     separator_of,
 )
 from gazetools.readers.delimited import NULLS, Layout, Table, cells_of, column_names, read_columns
-from gazetools.readers.generic_mapping import CONSTANTS, TEXTS, Codes, Mapped, read_mapping
+from gazetools.readers.generic_mapping import CONSTANTS, GAZE, TEXTS, Codes, Mapped, read_mapping
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
@@ -87,6 +87,8 @@ _ROWS_OR_AGAIN = (
 )
 _USUAL_MS = (1.0, 60_000.0)
 """Between these lies the median of how long fixations last, whatever found them."""
+_FEW = 5
+"""So many positions may all lie in the first px by chance."""
 _SPREADS = "rate_hz in the mapping would spread them"
 _TIMES = ("time", "onset", "end")
 
@@ -108,6 +110,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
         raise FormatError(f"{path}: needs a mapping; write one and pass it with --mapping")
     mapping = read_mapping(options.mapping)
     table, header, others = _read_table(path, mapping)
+    _expect_px(table, mapping)
     rows = _named(table.frame, path, mapping)
     make = _samples if mapping.kind == "samples" else _fixations
     recordings = [
@@ -323,6 +326,25 @@ def _trials(rows: pd.DataFrame) -> pd.Series:
         numbers += 1  # counted from 0, which otherwise is what lies between trials
     runs = numbers[begins]
     return counted if runs[runs > 0].duplicated().any() else numbers
+
+
+def _expect_px(table: Table, mapping: Mapped) -> None:
+    """Raise a FormatError for positions that are no px, as most lie in the first of them."""
+    if not mapping.units["position"].endswith("px"):
+        return
+    columns = [name for name in GAZE if name in table.frame]
+    places = table.frame[columns]
+    places = places.mask(places.isin([0, -1])).abs()  # which may stand for lost gaze
+    for name in columns:
+        for eye in ("both", name.rpartition("_")[0]):
+            places[name] = places[name].where(_valid(mapping, table.frame, eye))
+    if places.count().max() > _FEW and (places.median().dropna() <= 1).all():
+        names = ", ".join(repr(table.columns[name]) for name in columns)
+        raise FormatError(
+            f"{table.path}: most positions in {names} lie within 1 px, expected "
+            f"{mapping.units['position']}; correct units.position in {mapping.path}, to a share "
+            "or norm perhaps"
+        )
 
 
 def _to_px(x: Floats, y: Floats, mapping: Mapped) -> tuple[Floats, Floats]:

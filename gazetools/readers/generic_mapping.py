@@ -20,9 +20,10 @@ CONSTANTS = ("subject", "recording", "stimulus")
 """What is one text for all rows where no column tells it."""
 TEXTS = ("subject", "recording", "trial", "stimulus")
 """Columns that hold texts; others hold numbers."""
-_GAZE = tuple(f"{eye}{axis}" for eye in ("", "left_", "right_") for axis in "xy")
+GAZE = tuple(f"{eye}{axis}" for eye in ("", "left_", "right_") for axis in "xy")
+"""Places of gaze."""
 COLUMNS = {
-    "samples": (*TEXTS, "time", *_GAZE, "left_pupil", "right_pupil"),
+    "samples": (*TEXTS, "time", *GAZE, "left_pupil", "right_pupil"),
     "fixations": (*TEXTS, "onset", "duration", "end", "x", "y", "image_width", "image_height"),
 }
 KEYS = (
