@@ -33,6 +33,23 @@ def test_sessions_trials_and_eyes(tmp_path):
     assert first.skipped == {}
 
 
+@pytest.mark.parametrize("code", ["-1", "-99.00", "0", "9999"])
+@pytest.mark.parametrize("drop", ["", "_PUPIL_SIZE"])
+def test_one_number_for_all_that_is_missing(code, drop, tmp_path):
+    sheet = eyelink_sample_report().without(lambda name: bool(drop) and name.endswith(drop))
+    plain = read_sheet(tmp_path, sheet)
+    is_told = not drop or code.startswith("-")
+    names = ("GAZE_X", "GAZE_Y", "PUPIL_SIZE", "FIX_INDEX")
+    for name in sheet.rows[0]:
+        if name.endswith(names):
+            sheet = sheet.filled(name, lambda cell: code if cell == "." else cell)
+    coded = read_sheet(tmp_path, sheet)
+    if is_told:
+        assert_same(plain, coded)
+    else:  # as gaze may be there
+        assert coded[0].samples["right_x_px"][30] == float(code)
+
+
 def test_labels_become_events(tmp_path):
     first, _ = read_sheet(tmp_path, right_only(eyelink_sample_report()))
     label = first.samples["vendor_event"].tolist()[:40]

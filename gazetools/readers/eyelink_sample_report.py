@@ -31,9 +31,9 @@ EyeLink has it. The vendor's fixations, saccades and blinks are the runs of equa
 trial; they begin where their first sample begins and end where the last one ends; a fixation is at
 the mean of its eye's samples. Where the user tells with which messages trials begin, those in
 SAMPLE_MESSAGE are cut; before the first of a trial, the trial is 0. Times that repeat at 2000 Hz
-are half a ms apart. Missing values are "." or UNDEFINED. Dropped and counted: rows without a time
-or trial, repeated times. Refused: sessions of one label, or of none, and trials whose times each
-start anew.
+are half a ms apart. Missing values are ".", UNDEFINED, or one number for x, y and pupil. Dropped
+and counted: rows without a time or trial, repeated times. Refused: sessions of one label, or of
+none, and trials whose times each start anew.
 """
 
 from pathlib import Path
@@ -45,6 +45,7 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.readers.building import (
     EYES,
+    Bools,
     Floats,
     about,
     add_counts,
@@ -207,9 +208,20 @@ def _recording(
 
 def _gaze(rows: pd.DataFrame, side: str) -> tuple[Floats, Floats]:
     """Positions of an eye, or of both; NaN where it was not seen."""
-    none = np.full(len(rows), np.nan)
-    x, y = (rows.get(f"{side}_{axis}", pd.Series(none)).to_numpy() for axis in ("x", "y"))
-    return gaze_of(x, y)
+    x, y = (_column(rows, f"{side}_{axis}") for axis in "xy")
+    return gaze_of(np.where(_is_code(rows, side), np.nan, x), y)
+
+
+def _is_code(rows: pd.DataFrame, side: str) -> Bools:
+    """Tell where an eye's numbers are the one that Data Viewer was told to write for none."""
+    x, y, pupil = (_column(rows, f"{side}_{what}") for what in ("x", "y", "pupil"))
+    is_none = (pupil <= 0) | (pupil == x) if f"{side}_pupil" in rows else x < 0
+    return np.asarray((x == y) & is_none)
+
+
+def _column(rows: pd.DataFrame, name: str) -> Floats:
+    found: Floats = rows[name].to_numpy() if name in rows else np.full(len(rows), np.nan)
+    return found
 
 
 def _samples(rows: pd.DataFrame, name: str, subject: str) -> pd.DataFrame:
@@ -218,7 +230,8 @@ def _samples(rows: pd.DataFrame, name: str, subject: str) -> pd.DataFrame:
         if f"{eye}_x" in rows:
             columns[f"{eye}_x_px"], columns[f"{eye}_y_px"] = _gaze(rows, eye)
         if f"{eye}_pupil" in rows:
-            columns[f"{eye}_pupil"] = rows[f"{eye}_pupil"].where(rows[f"{eye}_pupil"] > 0)
+            is_size = (rows[f"{eye}_pupil"] > 0) & ~_is_code(rows, eye)
+            columns[f"{eye}_pupil"] = rows[f"{eye}_pupil"].where(is_size)
     left, right, average = (_gaze(rows, side) for side in _SIDES)
     x, y = (mean_of_eyes(left[axis], right[axis]) for axis in (0, 1))
     unseen = np.isnan(x)
@@ -255,7 +268,7 @@ def _labels(
     none = pd.Series(np.nan, index=rows.index)
     blink, saccade = (rows.get(f"{side}_{what}", none) > 0 for what in ("blink", "saccade"))
     fix_index = rows.get(f"{side}_fix_index", none)
-    fixation = fix_index.notna() if f"{side}_fix_index" in rows else pd.Series(~np.isnan(x))
+    fixation = fix_index > 0 if f"{side}_fix_index" in rows else pd.Series(~np.isnan(x))
     fixation &= ~blink & ~saccade
     event = np.select(
         [blink, saccade, fixation, np.isnan(x)],
