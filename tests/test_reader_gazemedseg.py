@@ -1,7 +1,7 @@
 """GazeMedSeg tables."""
 
 import pytest
-from exports import gazemedseg
+from exports import Sheet, assert_same, gazemedseg
 
 from gazetools.errors import FormatError
 from gazetools.readers import read
@@ -25,6 +25,16 @@ def test_fractions_become_image_px(tmp_path):
     assert found["image_height"].tolist() == [400, 400, 500, 500]
     assert found["trial"].tolist() == [1, 1, 2, 2]
     assert dtypes(found, FIXATIONS)["image_width"] == "Int64"
+
+
+def test_a_spreadsheet_may_have_saved_it(tmp_path):
+    plain, saved = tmp_path / "a" / "g.csv", tmp_path / "b" / "g.csv"
+    for path in (plain, saved):
+        path.parent.mkdir()
+    gazemedseg().write(plain)
+    commas = gazemedseg().cells(lambda c: c if c.endswith("jpg") else c.replace(".", ","))
+    Sheet(commas.rows, ";").write(saved, newline="\r\n")
+    assert_same(read(plain), read(saved))
 
 
 @pytest.mark.parametrize(
