@@ -243,6 +243,18 @@ def test_negative_shares_need_no_screen(tmp_path):
     assert "screen" not in draft
 
 
+@pytest.mark.parametrize(("width", "unit"), [(2, "norm"), (1, "share"), (1920 / 1080, "height")])
+def test_shares_from_the_centre_are_told_by_how_far_they_reach(width, unit, tmp_path):
+    path = tmp_path / "table.csv"
+    height = 2 if unit == "norm" else 1
+    xy = np.random.default_rng(0).uniform(-0.5, 0.5, (100, 2)) * (width, height)
+    rows = [f"{4 * i},{x:.4f},{y:.4f}" for i, (x, y) in enumerate(xy)]
+    path.write_text("\n".join(["time,x,y", *rows]) + "\n", encoding="utf-8")
+    draft = inspect(path).unknown.mapping
+    assert tomllib.loads(draft)["units"]["position"] == unit
+    assert ("# width_px" in draft) == (unit == "height")
+
+
 @pytest.mark.parametrize("code", [-1, -9999])
 def test_a_code_of_lost_gaze_makes_no_centre(code, tmp_path):
     draft = tomllib.loads(inspect(centred(tmp_path, offset=900, code=code)).unknown.mapping)

@@ -19,6 +19,7 @@ _HEAD_COLUMNS = 160
 _ROWS = 200
 _LONGEST_NAME = 60
 _SHARE_UP_TO = 2.0
+_HALF = 0.5
 _CENTRED_FROM = 0.2
 """Share of different positions that are negative, from which the origin is the centre."""
 
@@ -180,7 +181,8 @@ def _propose(table: _Table) -> Iterator[str]:
     if table.header_line != 1:
         yield f"header_line = {table.header_line}"
     gaze = {name: found[name] for name in _gaze_names() if name in found}
-    unit, is_centred = _position_unit(table, gaze.values()), _is_centred(table, gaze)
+    is_centred = _is_centred(table, gaze)
+    unit = _position_unit(table, gaze, is_centred)
     if any((table.numbers(name) == -1).any() for name in gaze.values()):
         hint = "   # not seen, or a position? please check" if is_centred else ""
         yield f"missing = [-1]{hint}"
@@ -199,8 +201,8 @@ def _propose(table: _Table) -> Iterator[str]:
     yield "[units]"
     clock = found.get("onset" if is_fixations else "time")
     yield f'time = "{_time_unit(table, clock, is_fixations)}"   # s, ms, us or ns: please check'
-    yield f'position = "{unit}"   # px, share, mm or deg: please check'
-    if is_centred and unit == "px":
+    yield f'position = "{unit}"   # px, share, norm, height, mm or deg: please check'
+    if is_centred and unit in ("px", "height"):
         yield ""
         yield "[screen]"
         for name in ("width_px", "height_px"):
@@ -262,16 +264,32 @@ def _time_unit(table: _Table, column: str | None, is_fixations: bool) -> str:
     return units[0] if units else "ms"
 
 
-def _position_unit(table: _Table, gaze: Iterable[str]) -> str:
-    values = np.abs(_positions(table, gaze))
-    return "share" if len(values) and np.quantile(values, 0.9) <= _SHARE_UP_TO else "px"
+def _position_unit(table: _Table, gaze: Mapping[str, str], is_centred: bool) -> str:
+    x, y = _axes(table, gaze)
+    extent_x, extent_y = (_extent(values) for values in (x, y))
+    if not max(extent_x, extent_y) <= _SHARE_UP_TO:
+        return "px"
+    # from the centre, 1 is the screen, half of it, or its height
+    if is_centred and extent_y > _HALF:
+        return "norm"
+    return "height" if is_centred and extent_x > _HALF else "share"
 
 
 def _is_centred(table: _Table, gaze: Mapping[str, str]) -> bool:
     """Whether many x and many y are negative."""
+    axes = _axes(table, gaze)
+    return all(len(axis) and bool(np.mean(axis < 0) >= _CENTRED_FROM) for axis in axes)
+
+
+def _axes(table: _Table, gaze: Mapping[str, str]) -> list[NDArray[np.float64]]:
+    """Different x, and different y."""
     axes = [[column for name, column in gaze.items() if name.endswith(axis)] for axis in "xy"]
-    values = [_positions(table, columns) for columns in axes]
-    return all(len(axis) and bool(np.mean(axis < 0) >= _CENTRED_FROM) for axis in values)
+    return [_positions(table, columns) for columns in axes]
+
+
+def _extent(values: NDArray[np.float64]) -> float:
+    """How far from 0 all but a few lie; NaN if there are none."""
+    return float(np.quantile(np.abs(values), 0.9)) if len(values) else float("nan")
 
 
 def _positions(table: _Table, columns: Iterable[str]) -> NDArray[np.float64]:
