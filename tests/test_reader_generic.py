@@ -429,6 +429,18 @@ def test_much_lost_gaze_makes_no_shares(how, mapped):
     assert recording.samples["x_px"][:3].tolist() == [300] * 3
 
 
+@pytest.mark.parametrize("separator", [" ", "\t", ";"])
+def test_quotes_around_texts_where_there_is_no_header(separator, mapped):
+    rows = ['0 100 300 200 "a.jpg" "p1"', '200 100 300 200 "b.jpg" "p1"']
+    columns = "onset = 1\nduration = 2\nx = 3\ny = 4\nstimulus = 5\nsubject = 6\n"
+    (recording,) = mapped(
+        "\n".join(rows).replace(" ", separator) + "\n",
+        f'kind = "fixations"\nheader_line = 0\nseparator = "{separator}"\n[columns]\n{columns}',
+    )
+    assert recording.subject == "p1"
+    assert recording.fixations["stimulus"].tolist() == ["a.jpg", "b.jpg"]
+
+
 def test_a_fixation_in_two_areas_counts_once(mapped):
     (recording,) = mapped(
         "on,len,x,y,area\n0,100,1,2,face\n0,100,1,2,eyes\n200,100,1,2,eyes\n",

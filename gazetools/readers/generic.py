@@ -198,8 +198,20 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
         rows[name] = rows[name].astype("float64")
     for name in texts:
         stripped = rows[name].str.strip()
+        if not mapping.header_line:
+            stripped = _unquoted(stripped)
         rows[name] = stripped.mask(stripped.isin(layout.nulls))
     return replace(table, frame=rows), header, others
+
+
+def _unquoted(texts: pd.Series) -> pd.Series:
+    """Take the quotes off texts (n,), of which R and pandas put some around each.
+
+    Where there is a header, its quotes tell so.
+    """
+    known = texts.dropna()
+    is_quoted = len(known) and known.str.fullmatch('"[^"]*"').all()
+    return texts.str[1:-1] if is_quoted else texts
 
 
 def _layout(path: Path, mapping: Mapped) -> tuple[Layout, list[str]]:
