@@ -107,6 +107,19 @@ def test_a_trial_that_saw_only_the_other_eye_has_its_labels(tmp_path):
     assert first.blinks["eye"].tolist() == ["right", "left"]
 
 
+def test_the_other_eye_is_not_lost_for_the_pupil_of_the_one(tmp_path):
+    sheet = eyelink_sample_report().without(lambda name: name.endswith("FIX_INDEX"))
+    gaze = ("GAZE_X", "GAZE_Y", "PUPIL_SIZE")
+    for row in sheet.rows[1:]:
+        for eye, trial in (("LEFT", "1"), ("RIGHT", "2")):
+            seen = ["400.0", "400.0", "900"] if row[1] == trial else ["-1"] * 3
+            for name, cell in zip(gaze, seen, strict=True):
+                row[sheet.index(f"{eye}_{name}")] = cell
+    first, _ = read_sheet(tmp_path, sheet)
+    assert first.fixations["x_px"].tolist() == [400] * 6
+    assert first.fixations["eye"].tolist() == ["left"] * 3 + ["right"] * 3
+
+
 def test_without_fixations_what_is_no_saccade_is_one(tmp_path):
     sheet = right_only(eyelink_sample_report())
     plain = read_sheet(tmp_path, sheet)

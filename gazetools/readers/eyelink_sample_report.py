@@ -82,7 +82,7 @@ _TEXTS: dict[str, tuple[str, ...]] = {
 _MESSAGE = {"message": ("samplemessage",)}
 _NUMBERS: dict[str, tuple[str, ...]] = {"time_ms": ("timestamp",), "trial": ("trialindex",)}
 _SIDES = (*EYES, "average")
-_LABELLED = ("x", "y", "blink", "saccade", "fix_index", "saccade_index")
+_LABELLED = ("x", "y", "pupil", "blink", "saccade", "fix_index", "saccade_index")
 """What labels of an eye are made of."""
 for _side in _SIDES:
     _NUMBERS |= {
