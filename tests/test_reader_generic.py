@@ -441,6 +441,29 @@ def test_quotes_around_texts_where_there_is_no_header(separator, mapped):
     assert recording.fixations["stimulus"].tolist() == ["a.jpg", "b.jpg"]
 
 
+@pytest.mark.parametrize("separator", [" ", ",", ";"])
+def test_a_separator_in_quotes_where_there_is_no_header(separator, mapped):
+    name = separator.join(["a", "b.jpg"])
+    rows = [["0", "100", "300", "200", f'"{name}"'], ["200", "100", "300", "200", '"c.jpg"']]
+    (recording,) = mapped(
+        "".join(separator.join(row) + "\n" for row in rows),
+        f'kind = "fixations"\nheader_line = 0\nseparator = "{separator}"\n'
+        "[columns]\nonset = 1\nduration = 2\nx = 3\ny = 4\nstimulus = 5\n",
+    )
+    assert recording.fixations["stimulus"].tolist() == [name, "c.jpg"]
+
+
+def test_quotes_are_taken_off_before_a_block_with_a_separator_in_them(mapped, monkeypatch):
+    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", 64)
+    rows = [f'{200 * i}\t100\t300\t200\t"a.jpg"\n' for i in range(9)]
+    (recording,) = mapped(
+        "".join(rows) + '1800\t100\t300\t200\t"b, c.jpg"\n',
+        'kind = "fixations"\nheader_line = 0\n'
+        "[columns]\nonset = 1\nduration = 2\nx = 3\ny = 4\nstimulus = 5\n",
+    )
+    assert set(recording.fixations["stimulus"]) == {"a.jpg", "b, c.jpg"}
+
+
 def test_a_fixation_in_two_areas_counts_once(mapped):
     (recording,) = mapped(
         "on,len,x,y,area\n0,100,1,2,face\n0,100,1,2,eyes\n200,100,1,2,eyes\n",

@@ -198,20 +198,10 @@ def _read_table(path: Path, mapping: Mapped) -> tuple[Table, list[str], int]:
         rows[name] = rows[name].astype("float64")
     for name in texts:
         stripped = rows[name].str.strip()
-        if not mapping.header_line:
-            stripped = _unquoted(stripped)
+        if not mapping.header_line:  # whose quotes tell that R or pandas put some around texts
+            stripped = stripped.str.replace('^"([^"]*)"$', r"\1", regex=True)
         rows[name] = stripped.mask(stripped.isin(layout.nulls))
     return replace(table, frame=rows), header, others
-
-
-def _unquoted(texts: pd.Series) -> pd.Series:
-    """Take the quotes off texts (n,), of which R and pandas put some around each.
-
-    Where there is a header, its quotes tell so.
-    """
-    known = texts.dropna()
-    is_quoted = len(known) and known.str.fullmatch('"[^"]*"').all()
-    return texts.str[1:-1] if is_quoted else texts
 
 
 def _layout(path: Path, mapping: Mapped) -> tuple[Layout, list[str]]:
@@ -229,7 +219,7 @@ def _layout(path: Path, mapping: Mapped) -> tuple[Layout, list[str]]:
     if mapping.header_line:
         header = [name.strip() for name in column_names(head, separator, header_line)]
     else:
-        header = [str(number) for number in range(1, first.count(separator) + 2)]
+        header = [str(number) for number in range(1, len(cells_of(first, separator)) + 1)]
     return Layout(separator, header_line, tuple(header), nulls), header
 
 
