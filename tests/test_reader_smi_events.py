@@ -97,6 +97,19 @@ def test_decimal_commas_of_a_spreadsheet(tmp_path):
     assert_same([plain], [one(write(tmp_path, saved, "b/events.txt"))])
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("ends", ["", 3])
+def test_a_message_may_hold_what_parts_cells(separator, ends, tmp_path):
+    name = "page, one; left.jpg"
+    text = smi_events_text(separator)
+    line = next(line for line in text.splitlines() if line.endswith("page one.jpg"))
+    said = line.replace("page one.jpg", name)
+    if ends:
+        said = said.replace("# ", '"# ') + '"' + separator * ends
+    recording = one(write(tmp_path, text.replace(line, said)))
+    assert recording.fixations["stimulus"][1] == name
+
+
 def test_damage_is_named(tmp_path):
     text = smi_events_text()
     with pytest.raises(FormatError, match=r"events.txt:19: 'x_px' holds 'oops', expected a num"):

@@ -208,7 +208,7 @@ class _Sections:
     def _take_row(self, number: int, line: str) -> bool:
         cells = _cells(line)
         if _USER_EVENT.match(cells[0]):
-            self._take_message(number, cells)
+            self._take_message(number, _cells(line, 4))
             return True
         kind = _ROW.match(cells[0])
         if kind is None:
@@ -232,7 +232,7 @@ class _Sections:
         if len(cells) < 5:
             self._damaged(number, f"a user event has {len(cells)} fields, expected 5")
         time_us = self._number(number, cells, 3, "Start")
-        text = re.sub(r"^#?\s*Message:\s*", "", " ".join(cells[4:]).strip())
+        text = re.sub(r"^#?\s*Message:\s*", "", cells[4].strip(FILLERS))
         if not np.isnan(time_us):
             self.messages.append((round(time_us), text))
 
@@ -272,10 +272,11 @@ class _Sections:
         return {**{name: text for name, text in told.items() if text}, "time unit": "us"}
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str, most: int = -1) -> list[str]:
+    """Cells of a line, which up to `most` separators part."""
     # the first, as commas may be decimal, and messages hold anything
     found = _SEPARATOR.search(line)
-    return [cell.strip('" ') for cell in line.split(found[0] if found else "\t")]
+    return [cell.strip('" ') for cell in line.split(found[0] if found else "\t", most)]
 
 
 def _with_trials(
