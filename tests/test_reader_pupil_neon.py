@@ -172,14 +172,18 @@ def test_sections_that_overlap_are_read_once(tmp_path):
     again = [["s2", *row[1:]] for row in sheet.rows[31:61]]
     sheet.rows += again
     sheet.write(folder / "gaze.csv")
-    fixations = Sheet.load(folder / "fixations.csv", ",")
-    fixations.rows.append(["s2", *fixations.rows[1][1:]])
-    fixations.write(folder / "fixations.csv")
+    kinds = ("fixations", "saccades", "blinks")
+    for kind in kinds:
+        events = Sheet.load(folder / f"{kind}.csv", ",")
+        events.rows.append(["s2", *events.rows[1][1:]])
+        events.write(folder / f"{kind}.csv")
     recording = one(folder)
     assert len(recording.samples) == 120
-    assert len(recording.fixations) == 2
     assert recording.skipped["repeated times"] == 30
-    assert recording.skipped["fixations listed again"] == 1
+    (folder / "gaze.csv").unlink()
+    for found in (recording, one(folder)):
+        assert [len(getattr(found, kind)) for kind in kinds] == [2, 1, 1]
+        assert [found.skipped[f"{kind} listed again"] for kind in kinds] == [1, 1, 1]
 
 
 def test_damage_is_named(tmp_path):

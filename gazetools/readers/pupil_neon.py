@@ -25,8 +25,8 @@ Positions are px of the scene camera, which moves with the head; they tell what 
 after mapping (see pupil_surface, which reads a folder that holds mapped gaze too). Events end where
 the next sample begins. Without a rule for trials, all is trial 1; without gaze.csv it begins with
 the first event. Gaze while the glasses were not worn is missing (NaN), and counted. Dropped and
-counted: rows without a time, samples that repeat one (of sections that overlap). Left out: azimuth
-and elevation, eyelids, the eyes' places in the camera's space.
+counted: rows without a time, samples and events that repeat one (of sections that overlap). Left
+out: azimuth and elevation, eyelids, the eyes' places in the camera's space.
 """
 
 import re
@@ -67,6 +67,7 @@ from gazetools.readers.recording import About, Head, Reader, ReadOptions, Record
 from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
 from gazetools.readers.vendor_events import (
     label_samples,
+    listed_once,
     place_blinks,
     place_fixations,
     place_saccades,
@@ -173,8 +174,9 @@ class _Parts:
             assert fixations is not None
             expect_no_rule(self.path, self._options.trial_from)
             who = {"recording": name, "subject": subject, "trial": 1, "stimulus": None}
-            others = self._others(id_)
+            others, again = self._others(id_)
             tables, counts = list_events(events_of(fixations), others, who, _SOURCE)
+            counts = add_counts(counts, again)
         else:
             tables, counts = self._with_samples(id_, fixations, name, subject)
         return Recording(
@@ -193,7 +195,8 @@ class _Parts:
     ) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
         samples, counts = self._samples(id_, name, subject)
         tables = {"samples": samples}
-        others = self._others(id_)
+        others, again = self._others(id_)
+        counts = add_counts(counts, again)
         for what, place in (("saccades", place_saccades), ("blinks", place_blinks)):
             if what in others:
                 tables[what], dropped = place(others[what], samples, _SOURCE)
@@ -205,13 +208,17 @@ class _Parts:
             counts = add_counts(counts, dropped)
         return tables, counts
 
-    def _others(self, id_: str) -> dict[str, pd.DataFrame]:
-        """Saccades and blinks, as far as there are files of them."""
+    def _others(self, id_: str) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+        """Saccades and blinks, as far as there are files of them; count those listed again."""
         saccades, blinks = _rows(self._saccades, id_), _rows(self._blinks, id_)
         others = {} if saccades is None else {"saccades": events_of(saccades)}
         if blinks is not None:
             others["blinks"] = events_of(blinks).assign(eye="both")
-        return others
+        counts: dict[str, int] = {}
+        for what, rows in others.items():
+            others[what], again = listed_once(rows, what)
+            counts = add_counts(counts, again)
+        return others, counts
 
     def _samples(self, id_: str, name: str, subject: str) -> tuple[pd.DataFrame, dict[str, int]]:
         rows = _rows(self.gaze, id_)

@@ -18,8 +18,8 @@ ROUNDING_US = 1.5
 _SLACK_SAMPLES = 1.5
 """By which a vendor's duration may differ from that of a fixation's samples."""
 _PLACED = ("recording", "subject", "trial", "stimulus", "onset_ms", "duration_ms", "source")
-_ONE_FIXATION = (
-    *("recording", "subject", "trial", "begin_us", "onset_ms", "duration_ms"),
+_ONE_EVENT = (
+    *("recording", "subject", "trial", "eye", "begin_us", "onset_ms", "duration_ms"),
     *("x_px", "y_px", "x_im", "y_im"),
 )
 
@@ -237,15 +237,17 @@ def drop_bad_fixations(events: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, in
     return events, add_counts(skipped, again)
 
 
-def listed_once(fixations: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out fixations that are listed again; count them.
+def listed_once(
+    events: pd.DataFrame, what: str = "fixations"
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out events that are listed again; count them as `what`.
 
-    Vendors list a fixation once for each section or period of interest that it lies in, and
+    Vendors list an event once for each section or period of interest that it lies in, and
     people for each area that they join to it.
     """
-    again = fixations.duplicated([name for name in _ONE_FIXATION if name in fixations])
-    fixations = fixations[~again].reset_index(drop=True)
-    return fixations, add_counts({"fixations listed again": int(again.sum())})
+    again = events.duplicated([name for name in _ONE_EVENT if name in events])
+    events = events[~again].reset_index(drop=True)
+    return events, add_counts({f"{what} listed again": int(again.sum())})
 
 
 def finish_fixations(table: pd.DataFrame) -> pd.DataFrame:
