@@ -39,8 +39,9 @@ for:
 
 Dropped and counted: other rows than ``rows`` names, rows without a time, samples whose time
 repeats or steps back (``rate_hz`` beside ``time`` spreads those that share a stamp), fixations
-without a position or with a duration that is not positive, and those that are listed again, as
-tables do that are joined to areas of interest.
+without a position or with a duration that is not positive, and those that are listed again, as in
+tables that were joined to areas of interest. Refused: positions as px of which most lie in the
+first one, and fixations whose median lasts under 1 ms or over a minute.
 """
 
 import math
