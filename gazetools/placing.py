@@ -16,7 +16,8 @@ from gazetools.geometry import Placement, Screen
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
 from gazetools.readers.building import separator_of
-from gazetools.readers.delimited import Layout, column_names, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import Layout, column_names
 from gazetools.readers.opening import read_head
 
 WITH_POSITIONS = ("samples", "fixations", "saccades")

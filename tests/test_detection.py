@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gazetools.events import PROFILES, BlinkSpec
 from gazetools.ingestion import IngestSpec, detection, ingest
 from gazetools.ingestion.detection import Detection
-from gazetools.readers import delimited, pieces, read, tobii_prolab
+from gazetools.readers import blocks, pieces, read, tobii_prolab
 
 
 def detected(samples, profile, sizes, least_rows, monkeypatch):
@@ -118,7 +118,7 @@ def test_blocks_of_any_size_are_one_recording(tmp_path_factory, block_bytes, lea
     with pytest.MonkeyPatch.context() as patch:
         whole = read(path)
         ingested = ingest([path], keep=["samples"])
-        patch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+        patch.setattr(blocks, "BLOCK_BYTES", block_bytes)
         patch.setattr(tobii_prolab, "_LEAST_ROWS", least_rows)
         patch.setattr(detection, "_LEAST_ROWS", 200)
         assert len(list(pieces(path))) > 1
@@ -134,7 +134,7 @@ def test_vendor_fixations_in_pieces(block_bytes, tmp_path, monkeypatch):
     path = long_export(tmp_path, blocks=8)
     spec = IngestSpec(events="vendor")
     whole = ingest([path], spec)
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)  # the less holds no whole fixation
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)  # the less holds no whole fixation
     monkeypatch.setattr(tobii_prolab, "_LEAST_ROWS", 1)
     again = ingest([path], spec)
     pd.testing.assert_frame_equal(again.fixations, whole.fixations)
@@ -173,7 +173,7 @@ def test_what_is_over_is_let_go(tmp_path, monkeypatch):
             yield from super().add(samples)
             most.append(sum(len(one.held()) for one in detections))
 
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 20_000)
     monkeypatch.setattr("gazetools.ingestion.session.Detection", Watched)
     again = ingest([path], keep=["samples"])
     pd.testing.assert_frame_equal(again.fixations, whole.fixations)
@@ -185,7 +185,7 @@ def test_what_is_over_is_let_go(tmp_path, monkeypatch):
 def test_a_recording_may_come_back(tmp_path, monkeypatch):
     path = project(tmp_path, ["P1", "P2", "P1"], blocks=4)
     whole = ingest([path], keep=["samples"])
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 20_000)
     given = [(piece.subject, piece.is_over) for piece in pieces(path)]
     assert given == [("P1", True), ("P2", True), ("P1", True)]
     again = ingest([path], keep=["samples"])

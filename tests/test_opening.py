@@ -11,7 +11,8 @@ from exports import EXAMPLES, SHEETS, assert_same, gazemedseg
 
 from gazetools.errors import FormatError
 from gazetools.readers import opening, read
-from gazetools.readers.delimited import Layout, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import Layout
 
 HEADER, ROW = (line.encode() for line in gazemedseg().text().splitlines(keepends=True)[:2])
 EXPORT = gazemedseg().text().encode()

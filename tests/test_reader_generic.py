@@ -454,7 +454,7 @@ def test_a_separator_in_quotes_where_there_is_no_header(separator, mapped):
 
 
 def test_quotes_are_taken_off_before_a_block_with_a_separator_in_them(mapped, monkeypatch):
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", 64)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", 64)
     rows = [f'{200 * i}\t100\t300\t200\t"a.jpg"\n' for i in range(9)]
     (recording,) = mapped(
         "".join(rows) + '1800\t100\t300\t200\t"b, c.jpg"\n',

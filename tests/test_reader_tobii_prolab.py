@@ -250,7 +250,7 @@ def test_units_are_told_by_the_first_block_with_samples(monkeypatch, tmp_path):
     skin = ["GSR", "P01", "Recording1", *[""] * (len(header) - 4)]
     skins = [[str(i), *skin] for i in range(400)]
     path = Sheet([header, *skins, *rows[1:]]).write(tmp_path / "export.tsv")
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", 10_000)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", 10_000)
     (recording,) = read(path)
     assert recording.fixations["duration_ms"].tolist() == [492, 492]
     assert recording.samples["t_ms"].diff().median() == 8
@@ -451,7 +451,7 @@ def test_rows_in_another_order_than_of_time_are_refused_where_they_would_be_lost
     path = Sheet([header, *rows[61:], *rows[:61]]).write(tmp_path / "export.tsv")
     (whole,) = read(path)
     assert len(whole.samples) == 120
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", 4000)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", 4000)
     with pytest.raises(FormatError, match=r"of 120 samples repeat times or step back, .* sort"):
         read(path)
 
@@ -593,7 +593,7 @@ def test_events_name_stimuli_however_late(block_bytes, monkeypatch, tmp_path):
     path = sheet.write(tmp_path / "export.tsv")
     expected = read(path)
     assert set(expected[0].samples["trial"]) == {0, 1}
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", block_bytes)
     assert_same(expected, read(path))
 
 

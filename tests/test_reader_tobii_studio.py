@@ -344,7 +344,7 @@ def test_a_recording_in_pieces_is_the_same(change, block_bytes, tmp_path, monkey
     other = [["P02" if cell == "P01" else cell for cell in row] for row in sheet.rows[1:]]
     path = Sheet([*sheet.rows, *other]).write(tmp_path / "export.tsv")
     whole = read(path)
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", block_bytes)
     monkeypatch.setattr("gazetools.readers.tobii_studio._ENOUGH_ROWS", 80)
     assert len(list(pieces(path))) > 2
     again = read(path)
@@ -362,7 +362,7 @@ def test_a_first_piece_holds_fixations_where_it_decides_whose_are_taken(tmp_path
         # it is then known how millimetres lie on the display
         sheet.rows[2][sheet.index(name)] = sheet.rows[-1][sheet.index(name)]
     path = sheet.write(tmp_path / "export.tsv")
-    monkeypatch.setattr("gazetools.readers.delimited.BLOCK_BYTES", path.stat().st_size // 10)
+    monkeypatch.setattr("gazetools.readers.blocks.BLOCK_BYTES", path.stat().st_size // 10)
     found = [piece.prefers_vendor for piece in pieces(path)]
     assert found[0]
     assert len(found) > 1

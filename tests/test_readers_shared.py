@@ -15,7 +15,8 @@ from gazetools.readers.building import (
     run_numbers,
     times_of_stamps,
 )
-from gazetools.readers.delimited import Table, column_names
+from gazetools.readers.delimited import Table
+from gazetools.readers.layout import column_names
 from gazetools.readers.trial_marks import trial_marks, trials_from
 from gazetools.readers.vendor_events import fixations_of_labels, list_fixations
 

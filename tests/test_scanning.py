@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from made_gaze import few
 
 from gazetools.kernels import cells
-from gazetools.readers import delimited, read
-from gazetools.readers.delimited import Layout, iter_columns
+from gazetools.readers import blocks, read
+from gazetools.readers.delimited import iter_columns
+from gazetools.readers.layout import Layout
 from gazetools.readers.scanning import Scanner, count_lines
 
 PADDING = bytes(cells.PADDING)
@@ -116,7 +117,7 @@ def test_blocks_take_turns_in_one_memory(
     lines[-3:] = [f"{cell}\tlast" for cell in lines[-3:]]
     path = tmp_path / "export.tsv"
     path.write_bytes(newline.join(lines).encode(encoding))  # and no line feed at the end
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", block_bytes)
     tables = list(iter_columns(path, Layout("\t"), {"t": "t"}, {"n": "n"}))
     frame = pd.concat([table.frame for table in tables])
     assert frame["n"].tolist() == [*range(24), 23, 24, 25.5]
@@ -129,7 +130,7 @@ def test_pyarrow_holds_no_block_that_is_to_be_filled_again(tmp_path, monkeypatch
     """It reads columns of whole numbers, in threads that may outlast their call."""
     path = tmp_path / "export.tsv"
     path.write_bytes(b"n\ti\n" + b"".join(b"%d.5\t%d\n" % (i, i) for i in range(400_000)))
-    monkeypatch.setattr(delimited, "BLOCK_BYTES", 500_000)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 500_000)
     for _ in range(12):
         tables = iter_columns(path, Layout("\t"), {}, {"n": "n"}, {"i": "i"})
         assert sum(int(table.frame["i"].sum()) for table in tables) == sum(range(400_000))

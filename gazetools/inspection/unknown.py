@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gazetools.errors import FormatError
-from gazetools.readers.delimited import column_names, plain_name
+from gazetools.readers.layout import column_names, plain_name
 from gazetools.readers.opening import read_head
 
 _SEPARATORS = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar"}

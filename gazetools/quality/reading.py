@@ -15,7 +15,8 @@ from gazetools.images import image_stem
 from gazetools.ingestion import IngestSpec
 from gazetools.readers import Recording
 from gazetools.readers.building import separator_of
-from gazetools.readers.delimited import Layout, column_names, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import Layout, column_names
 from gazetools.readers.opening import read_head
 from gazetools.tables import FIXATIONS, SAMPLES, read_table
 from gazetools.timeline import sample_spans_us

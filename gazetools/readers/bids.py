@@ -100,8 +100,9 @@ from gazetools.readers.building import (
     rising_times,
     samples_table,
 )
-from gazetools.readers.delimited import Table, plain_name, read_columns
+from gazetools.readers.delimited import Table, read_columns
 from gazetools.readers.eyelink_lines import gaze_of
+from gazetools.readers.layout import plain_name
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.tables import SAMPLES
 

@@ -22,7 +22,8 @@ from gazetools.readers.bids_sidecars import (
     units_of,
 )
 from gazetools.readers.building import US_PER, Floats, Integers
-from gazetools.readers.delimited import NULLS, Layout, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import NULLS, Layout
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import ReadOptions
 from gazetools.readers.trial_marks import trial_marks

@@ -12,7 +12,7 @@ import numpy as np
 from gazetools.errors import FormatError
 from gazetools.geometry import Screen
 from gazetools.readers.building import Floats, read_json
-from gazetools.readers.delimited import NULLS, Layout, plain_name
+from gazetools.readers.layout import NULLS, Layout, plain_name
 from gazetools.readers.opening import read_head
 
 Json = Mapping[str, Any]

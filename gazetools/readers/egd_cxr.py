@@ -32,7 +32,8 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers.building import EYES, about, add_counts, rising_times, runs_of, samples_table
-from gazetools.readers.delimited import Layout, Table, column_names, iter_columns, match_columns
+from gazetools.readers.delimited import Table, iter_columns
+from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import label_samples, rows_within

@@ -33,15 +33,9 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.readers.building import about, add_counts
-from gazetools.readers.delimited import (
-    NULLS,
-    Layout,
-    Table,
-    column_names,
-    match_columns,
-    read_columns,
-)
+from gazetools.readers.delimited import Table, read_columns
 from gazetools.readers.eyelink_messages import STIMULUS_NAMES
+from gazetools.readers.layout import NULLS, Layout, column_names, match_columns
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import listed_once

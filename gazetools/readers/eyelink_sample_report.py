@@ -54,7 +54,7 @@ from gazetools.readers.building import (
     samples_table,
     times_of_stamps,
 )
-from gazetools.readers.delimited import Layout, match_columns, read_columns
+from gazetools.readers.delimited import read_columns
 from gazetools.readers.eyelink_lines import gaze_of
 from gazetools.readers.eyelink_report import (
     REPORT_NULLS,
@@ -64,6 +64,7 @@ from gazetools.readers.eyelink_report import (
     separated,
     with_labelled_trials,
 )
+from gazetools.readers.layout import Layout, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording

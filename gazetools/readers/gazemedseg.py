@@ -16,7 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from gazetools.readers.building import separator_of
-from gazetools.readers.delimited import Layout, column_names, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import Layout, column_names
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.tables import FIXATIONS

@@ -73,14 +73,8 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import (
-    Layout,
-    Table,
-    cells_of,
-    column_names,
-    match_columns,
-    read_columns,
-)
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, cells_of, column_names, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from

@@ -71,8 +71,9 @@ from gazetools.readers.building import (
     samples_table,
     separator_of,
 )
-from gazetools.readers.delimited import NULLS, Layout, Table, cells_of, column_names, read_columns
+from gazetools.readers.delimited import Table, read_columns
 from gazetools.readers.generic_mapping import CONSTANTS, GAZE, TEXTS, Codes, Mapped, read_mapping
+from gazetools.readers.layout import NULLS, Layout, cells_of, column_names
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording

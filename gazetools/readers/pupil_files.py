@@ -12,7 +12,8 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.readers.building import add_counts, read_json, separator_of, with_all
-from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.vendor_events import declared, drop_bad_fixations, finish_fixations
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES

@@ -31,7 +31,8 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers.building import about, add_counts, rising_times, samples_table
-from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import label_samples, rows_within

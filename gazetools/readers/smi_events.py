@@ -52,7 +52,8 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.readers.building import about, add_counts, with_all
-from gazetools.readers.delimited import Layout, column_names, match_columns, read_columns
+from gazetools.readers.delimited import read_columns
+from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head, read_text, stem_of
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import SHOWN_FILE, expect_no_rule, trial_marks, trials_from

@@ -65,7 +65,8 @@ from gazetools.readers.building import (
     runs_of,
     samples_table,
 )
-from gazetools.readers.delimited import Layout, Table, column_names, match_columns, read_columns
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording

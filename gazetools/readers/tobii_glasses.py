@@ -66,14 +66,8 @@ from gazetools.readers.building import (
     run_numbers,
     with_all,
 )
-from gazetools.readers.delimited import (
-    Layout,
-    Table,
-    cells_of,
-    match_columns,
-    plain_name,
-    read_columns,
-)
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, cells_of, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_prolab_columns import with_units

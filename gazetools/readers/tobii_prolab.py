@@ -65,7 +65,8 @@ from gazetools.errors import FormatError
 from gazetools.geometry import Placement
 from gazetools.readers.building import Bools, Floats, about
 from gazetools.readers.columns import Rows, any_known, constant, filled, joined, strings, taken
-from gazetools.readers.delimited import Layout, Table, iter_columns
+from gazetools.readers.delimited import Table, iter_columns
+from gazetools.readers.layout import Layout
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import OUT_OF_ORDER
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording

@@ -11,7 +11,8 @@ import pandas as pd
 from gazetools.errors import FormatError
 from gazetools.readers.building import EYES, Floats, mean_of_eyes
 from gazetools.readers.columns import Rows, constant, rows_of
-from gazetools.readers.delimited import Table, match_columns, plain_name
+from gazetools.readers.delimited import Table
+from gazetools.readers.layout import match_columns, plain_name
 from gazetools.readers.tobii_rows import count_us, usual_step
 from gazetools.timeline import sample_interval_us
 

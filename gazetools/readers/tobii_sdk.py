@@ -62,14 +62,8 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import (
-    Layout,
-    Table,
-    column_names,
-    match_columns,
-    plain_name,
-    read_columns,
-)
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import Layout, column_names, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import Names, seen_only, to_samples, usual_step

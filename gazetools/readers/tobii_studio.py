@@ -68,14 +68,8 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import (
-    Layout,
-    Table,
-    column_names,
-    iter_columns,
-    match_columns,
-    plain_name,
-)
+from gazetools.readers.delimited import Table, iter_columns
+from gazetools.readers.layout import Layout, column_names, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import (

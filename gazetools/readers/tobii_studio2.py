@@ -88,15 +88,8 @@ from gazetools.readers.building import (
     separator_of,
     with_all,
 )
-from gazetools.readers.delimited import (
-    NULLS,
-    Layout,
-    Table,
-    column_names,
-    match_columns,
-    plain_name,
-    read_columns,
-)
+from gazetools.readers.delimited import Table, read_columns
+from gazetools.readers.layout import NULLS, Layout, column_names, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import (
@@ -151,7 +144,7 @@ _PLACES_OF_CLEARVIEW = {f"average_{axis}_px": f"vendor_{axis}_media" for axis in
 _NO_MEDIA = "No media"
 _LEAST_VALID = 1
 _MOST_LINES = 200
-# as in delimited; other characters that end a line somewhere may stand in a name
+# as in layout; other characters that end a line somewhere may stand in a name
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _IN_CM = re.compile(r"(\d{1,3}(?:\.\d+)?)x(\d{1,3}(?:\.\d+)?) (\d{1,3}(?:\.\d+)?) cm")
 
