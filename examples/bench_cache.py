@@ -32,7 +32,7 @@ from gazetools.maps import batch_maps
 
 BATCH = 32
 SCIPY_ITEMS = 50
-
+TURNS = 5
 
 IMAGE, PLANE = np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.uint8)
 
@@ -102,6 +102,18 @@ def scipy_s(tracks):
     return (time.perf_counter() - begin) / SCIPY_ITEMS * len(tracks)
 
 
+def ratio_100_to_20(path, codec, threads, count):
+    """Processor time of items of 100 fixations over that of items of 20, to a finished file."""
+    ways = {n: list(islice(cycle(synthetic_tracks(n, 100)), count)) for n in (20, 100)}
+    cpu_s = {n: [] for n in ways}
+    for _ in range(TURNS):
+        for n, tracks in ways.items():
+            begin = time.process_time()
+            write_cache(path, tracks, codec, threads)
+            cpu_s[n].append(time.process_time() - begin)
+    return float(np.median(cpu_s[100]) / np.median(cpu_s[20]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fixations", type=Path, help="Parquet of `gazetools ingest`")
@@ -130,6 +142,9 @@ def main():
                 "items_per_s": len(tracks) / seconds,
                 "megabytes": path.stat().st_size / 1e6,
                 "ratio_scipy_loop": scipy / seconds,
+                "ratio_100_to_20": ratio_100_to_20(
+                    path, codec, options.threads, min(options.items, 1000)
+                ),
             }
             path.unlink()
     finally:
@@ -142,6 +157,7 @@ def main():
         print(
             f"{codec:<6}{row['seconds']:8.2f} s{row['items_per_s']:9.0f} items/s"
             f"{row['megabytes']:9.0f} MB   {row['ratio_scipy_loop']:.0f}x scipy, one thread"
+            f"   100 fixations {row['ratio_100_to_20']:.2f}x 20"
         )
 
 

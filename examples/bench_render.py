@@ -254,6 +254,7 @@ def finished_file(_, options):
     return {
         "file_s": {codec: row["seconds"] for codec, row in codecs.items()},
         "file_ratio_scipy": {codec: row["ratio_scipy_loop"] for codec, row in codecs.items()},
+        "file_ratio_100_to_20": {codec: row["ratio_100_to_20"] for codec, row in codecs.items()},
     }
 
 
