@@ -419,6 +419,14 @@ def test_quality_is_what_was_given_and_beyond_a_limit_is_another_mark():
     assert names == ["S, rec0", "S, rec1", "S, rec2"]
 
 
+def test_trials_of_recordings_of_one_name_stay_with_theirs():
+    one, other = made_quality([5]), made_quality([40])
+    axes = new_axes()
+    plot_quality(axes, pd.concat([one, other], ignore_index=True), "loss_pct")
+    (trials,) = [line for line in axes.lines if line.get_label() == "trial"]
+    assert (list(trials.get_xdata()), list(trials.get_ydata())) == ([2.5, 20], [0, 1])
+
+
 def test_a_limit_that_is_off_is_not_drawn():
     axes = new_axes()
     assert plot_quality(axes, made_quality([99]), "loss_pct", {"max_loss_pct": None}) == 0

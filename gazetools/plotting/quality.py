@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gazetools.errors import ConfigError, SchemaError
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 PANELS = {measure.column: measure for measure in MEASURES if measure.in_figures}
 """What can be drawn, in the order of the panels."""
+
+Floats = npt.NDArray[np.float64]
 
 _FINE, _BEYOND = COLOURS[0], COLOURS[1]
 
@@ -78,9 +81,8 @@ def plot_quality(
     high, low = (limits.get(name) if name else None for name in (shown.above, shown.below))
     recordings = table[table["level"] == "recording"]
     keys = list(zip(recordings["subject"], recordings["recording"], strict=True))
-    row_of = {key: row for row, key in enumerate(keys)}
     trials = table[table["level"] == "trial"]
-    rows = [row_of.get(k, np.nan) for k in zip(trials["subject"], trials["recording"], strict=True)]
+    rows = _rows_of_trials(table)
     of_trials = trials[measure].to_numpy(np.float64)
     style: dict[str, Any] = {"clip_on": False, "linestyle": "none"}
     if len(trials):
@@ -111,6 +113,19 @@ def plot_quality(
     axes.set_xlim(left=0, right=100 if measure.endswith("_pct") else None)
     axes.grid(True)
     return int(beyond.sum())
+
+
+def _rows_of_trials(table: pd.DataFrame) -> Floats:
+    """Row (n,) of the panel in which each trial is drawn; NaN if its recording is not there."""
+    is_recording = (table["level"] == "recording").to_numpy()
+    is_trial = (table["level"] == "trial").to_numpy()
+    keys = list(zip(table["subject"], table["recording"], strict=True))
+    row_of = {keys[at]: row for row, at in enumerate(np.flatnonzero(is_recording))}
+    if len(row_of) == is_recording.sum():
+        found = [row_of.get(keys[at], np.nan) for at in np.flatnonzero(is_trial)]
+        return np.asarray(found, np.float64)
+    # files in several folders may give one name to several recordings: each comes before its trials
+    return np.asarray((np.cumsum(is_recording) - 1.0)[is_trial])
 
 
 def _name(subject: str, recording: str) -> str:
