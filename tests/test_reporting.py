@@ -216,6 +216,17 @@ def test_fixations_alone(table, tmp_path):
     assert "stage-map" in page.source
 
 
+def test_a_card_counts_and_times_the_same_fixations(tmp_path):
+    rows = fixations(["a.png"], duration_ms=[1000.0, 200.0, 300.0, 400.0])
+    rows.loc[0, ["x_im", "y_im"]] = np.nan
+    rows[["x_px", "y_px"]] = 10.0
+    page, _ = report(tmp_path, write_fixations(tmp_path / "f.parquet", rows))
+    (card,) = page.all("article", "card")
+    assert (card["data-fixations"], card["data-seconds"]) == ("4", "1.900")
+    assert len([a for a in page.all("circle") if "data-b" in a]) == 3
+    assert "1 fixation without a position on the image" in page.words()
+
+
 def test_a_cache_has_maps_levels_and_outlines(cache, tmp_path):
     page, summary = report(tmp_path, cache)
     first, bare = page.data()
@@ -613,6 +624,18 @@ def test_the_same_input_makes_the_same_bytes(hostile, tmp_path):
     for out in (first, again):
         write_report(hostile, out)
     assert first.read_bytes() == again.read_bytes()
+
+
+def test_limits_of_one_of_two_quality_tables_are_not_told_of_both(tmp_path):
+    one = write_quality_table(tmp_path / "one.parquet", ("R01", "one"))
+    other = write_quality_table(tmp_path / "other.parquet", ("R02", "two"))
+    page, _ = report(tmp_path, one, other)
+    assert "2 of 2 recordings are flagged; limits: max_loss_pct 25," in page.words()
+    rows = pd.read_parquet(other)
+    note = {"limits": {"max_loss_pct": 60.0}}
+    write_table(rows, other, QUALITY, provenance=note, overwrite=True)
+    page, _ = report(tmp_path, one, other)
+    assert "2 of 2 recordings are flagged; flags exclude nothing" in page.words()
 
 
 # ---------------------------------------------------------------- limits

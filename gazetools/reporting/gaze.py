@@ -90,6 +90,11 @@ class Gaze:
         """Fixations of each stimulus."""
         return np.bincount(self.stimulus[self.stimulus >= 0], minlength=len(self.names))
 
+    def fixated_ms(self, position: int) -> float:
+        """How long the fixations of one stimulus last together, drawn or not."""
+        begin, end = np.searchsorted(self.stimulus, [position, position + 1])
+        return float(self.duration_ms[begin:end].sum())
+
     def of(self, position: int) -> list[Scanpath]:
         """Scanpaths on one stimulus; fixations on its image alone, if any is."""
         begin, end = np.searchsorted(self.stimulus, [position, position + 1])

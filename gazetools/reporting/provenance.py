@@ -235,8 +235,8 @@ def _exclusion(sources: Sources, recordings: pd.DataFrame | None) -> str:
     if recordings is None:
         return ""
     flagged = int((recordings["flags"] != "").sum())
-    limits = sources.quality[0].note.get("limits")
-    rows = flat(limits) if isinstance(limits, dict) else []
+    told = [table.note.get("limits") for table in sources.quality]
+    rows = flat(told[0]) if isinstance(told[0], dict) and all(t == told[0] for t in told) else []
     by = "; limits: " + ", ".join(f"{name} {value}" for name, value in rows) if rows else ""
     return f"{flagged} of {len(recordings)} recordings are flagged{by}{_curated(sources)}"
 

@@ -27,7 +27,7 @@ from gazetools.reporting.samples import TrialKey, samples_of
 from gazetools.reporting.sources import Sources
 from gazetools.reporting.spec import ReportSpec, key_of
 from gazetools.reporting.timelines import Telling, timeline_of
-from gazetools.reporting.words import shown
+from gazetools.reporting.words import counted, shown
 from gazetools.tables import BLINKS
 from gazetools.tracks import TrackSpec
 
@@ -204,7 +204,10 @@ class Stimuli:
         left_out = len(scanpaths) - len(drawn)
         if left_out:
             remarks.append(f"{left_out:,} more scanpaths are not drawn")
-        spans = [float(path.duration_ms.sum()) for path in scanpaths]
+        count = int(gaze.counts[position])
+        nowhere = count - sum(len(path.x) for path in scanpaths)
+        if nowhere and scanpaths:
+            remarks.append(f"{counted(nowhere, 'fixation')} without a position on the image")
         cache = self._cache if index is not None else None
         dice = None if cache is None or index is None else _pseudo_dice(cache, index)
         if cache is not None and index is not None and not cache.items[index].has_mask:
@@ -216,8 +219,8 @@ class Stimuli:
             picture=picture,
             scanpaths=drawn,
             readers=len(scanpaths),
-            fixations=int(gaze.counts[position]),
-            seconds=sum(spans) / 1000,
+            fixations=count,
+            seconds=gaze.fixated_ms(position) / 1000,
             split=cache.items[index].split if cache is not None and index is not None else "",
             dice=dice,
             predicted_dice=self._dice.get(name),
