@@ -397,6 +397,22 @@ def test_sessions_of_a_report_differ(tables, tmp_path):
     assert [r.subject for r in found] == ["P01_Recording1", "P01_Recording2"]
 
 
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        ((("S1", "1"), ("S1", "2"), ("S1_1", "1")), "S1_1"),
+        ((("S\t1", "1"), ("S 1", "1")), "S 1"),
+        ((("", "1"), (" ", "1")), "."),
+    ],
+)
+def test_two_recordings_of_a_report_have_not_one_label(tables, tmp_path, names, label):
+    parts = [tables.fixations.assign(subject=who, recording=which) for who, which in names]
+    together = Tables(fixations=pd.concat(parts, ignore_index=True))
+    with pytest.raises(SchemaError, match=rf"would both be '{label}' in a report; rename"):
+        exporting.export_report(together, tmp_path / "report.txt")
+    assert not (tmp_path / "report.txt").exists()
+
+
 def test_a_report_needs_the_screen(tables, tmp_path):
     nowhere = tables.fixations.assign(x_px=np.nan, x_im=1.0)
     with pytest.raises(GeometryError, match="no fixation has a position on the screen"):

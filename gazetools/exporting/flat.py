@@ -37,6 +37,8 @@ def export_report(tables: Tables, out: Path, *, overwrite: bool = False) -> Expo
     ------
     GeometryError
         No fixation has a position on the screen.
+    SchemaError
+        Two recordings would get one label.
     OutputError
         The file exists, or cannot be written.
     """
@@ -58,19 +60,18 @@ def fixation_report(fixations: pd.DataFrame) -> pd.DataFrame:
     ------
     GeometryError
         No fixation has a position on the screen.
+    SchemaError
+        Two recordings would get one label.
     """
     if not fixations["x_px"].notna().any():
         raise GeometryError(
             "no fixation has a position on the screen, which a report needs; "
             "export to csv, which has positions on the image too"
         )
-    recordings = fixations.groupby("subject")["recording"].nunique()
-    alone = fixations["subject"].map(recordings) == 1
-    session = fixations["subject"].where(alone, fixations["subject"] + "_" + fixations["recording"])
     onset, duration = fixations["onset_ms"].round(3), fixations["duration_ms"].round(3)
     return pd.DataFrame(
         {
-            "RECORDING_SESSION_LABEL": clean(session),
+            "RECORDING_SESSION_LABEL": _sessions(fixations),
             "TRIAL_INDEX": fixations["trial"].astype("str"),
             "IMAGE": clean(fixations["stimulus"]),
             "CURRENT_FIX_INDEX": fixations["order"].astype("str"),
@@ -81,3 +82,20 @@ def fixation_report(fixations: pd.DataFrame) -> pd.DataFrame:
             "CURRENT_FIX_Y": text(fixations["y_px"]),
         }
     )
+
+
+def _sessions(fixations: pd.DataFrame) -> pd.Series:
+    """Label the recordings: by their subject, and where it has several by both names."""
+    recordings = fixations.groupby("subject")["recording"].nunique()
+    alone = fixations["subject"].map(recordings) == 1
+    both = fixations["subject"] + "_" + fixations["recording"]
+    label = clean(fixations["subject"].where(alone, both)).fillna(".")
+    who = fixations[["subject", "recording"]].assign(label=label).drop_duplicates()
+    again = who["label"].duplicated()
+    if again.any():
+        one, other = who[who["label"] == who["label"][again].iloc[0]].iloc[:2].to_dict("records")
+        raise SchemaError(
+            f"recordings {one['recording']!r} of {one['subject']!r} and {other['recording']!r} of "
+            f"{other['subject']!r} would both be {one['label']!r} in a report; rename one of them"
+        )
+    return label
