@@ -427,6 +427,20 @@ def test_a_cross_needs_no_list(between, pictures, lists):
     assert done.left_out == (LeftOut(2, "fixations", "without a position on an image"), SAMPLES_OUT)
 
 
+def test_what_has_samples_alone_needs_neither_image_nor_list(tables, pictures, lists):
+    names = ["Calibration", "a.png", "d"]  # of d there is an image, which is in no list
+    samples = tables.samples.assign(stimulus=pd.array(names, dtype="str"))
+    shown = Tables(samples=samples, fixations=tables.fixations.drop(columns="note"))
+    spec = HuggingFaceSpec(ABOUT, lists, pictures / "images")
+    done = export_hugging_face(shown, pictures / "out", spec)
+    assert done.rows == {"samples": 1, "fixations": 12, "images": 3}
+    assert done.left_out == (
+        LeftOut(2, "samples", "on no image, so in no split"),
+        LeftOut(1, "stimuli", "without an image"),
+        LeftOut(1, "stimuli", "no fixation on it, and in no list"),
+    )
+
+
 def test_a_cross_that_is_listed_stays(between, tmp_path, lists):
     lists[0].write_text("a\nb.png\nFixation cross\n")
     export_hugging_face(between, tmp_path / "out", HuggingFaceSpec(ABOUT, lists))

@@ -88,7 +88,7 @@ def export_hugging_face(
     parts: list[Part] = []
     left_out: list[LeftOut] = []
     with listed_folder(out, overwrite=overwrite) as folder:
-        may_lack = no_images(tables.fixations)
+        may_lack = no_images(tables)
         for schema, table in given:
             split = split_of(table["stimulus"], spec.splits, may_lack)
             if nowhere := int(split.isna().sum()):
@@ -100,9 +100,9 @@ def export_hugging_face(
         if not parts:
             raise SchemaError("no row is on an image, so none is in a split; export without lists")
         if spec.images is not None:
-            images, absent = _write_images(tables, spec, may_lack, folder)
+            images, without = _write_images(tables, spec, may_lack, folder)
             parts += images
-            left_out += [LeftOut(absent, "stimuli", "without an image")] if absent else []
+            left_out += without
         files = len(parts) + _write_texts(tables, spec, parts, folder)
     written: Counter[str] = Counter()
     for part in parts:
@@ -138,8 +138,8 @@ def _write_texts(tables: Tables, spec: HuggingFaceSpec, parts: list[Part], folde
 
 def _write_images(
     tables: Tables, spec: HuggingFaceSpec, may_lack: Collection[str], folder: Path
-) -> tuple[list[Part], int]:
-    """Write the images of stimuli; returns what was written, and how many stimuli are none."""
+) -> tuple[list[Part], list[LeftOut]]:
+    """Write the images of stimuli; returns what was written, and what was not."""
     assert spec.images is not None
     stimuli = pd.concat([table["stimulus"] for _, table in tables.given()]).dropna()
     stimuli = stimuli.drop_duplicates().sort_values(ignore_index=True)
@@ -154,10 +154,14 @@ def _write_images(
         )
     parts = []
     rows = pd.DataFrame({"stimulus": stimuli[found]})
-    for name, part in _by_split(rows, split_of(rows["stimulus"], spec.splits, may_lack)):
+    split = split_of(rows["stimulus"], spec.splits, may_lack)
+    for name, part in _by_split(rows, split):
         _write_embedded(part["stimulus"], image_of, mask_of, _path_of(folder, "images", name))
         parts.append(Part("images", name, len(part)))
-    return parts, int((~found).sum())
+    without = ((~found, "without an image"), (split.isna(), "no fixation on it, and in no list"))
+    return parts, [
+        LeftOut(int(which.sum()), "stimuli", why) for which, why in without if which.any()
+    ]
 
 
 def _write_embedded(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import SchemaError
+from gazetools.exporting.reading import Tables
 from gazetools.geometry import inside
 from gazetools.images import image_stem
 from gazetools.splits import SplitSpec, read_lists
@@ -33,17 +34,17 @@ def is_on_image(fixations: pd.DataFrame) -> pd.Series:
     return fixations["stimulus"].notna() & on_image
 
 
-def no_images(fixations: pd.DataFrame) -> frozenset[str]:
+def no_images(tables: Tables) -> frozenset[str]:
     """Name the stimuli that are no images: calibrations and crosses between them.
 
-    On them no fixation has a position on an image. Where no fixation at all has one, nothing is
-    known, and none is named.
+    On them no fixation, if there is any, has a position on an image. Where no fixation at all has
+    one, nothing is known, and none is named.
     """
-    on_image = is_on_image(fixations)
+    on_image = is_on_image(tables.fixations)
     if not on_image.any():
         return frozenset()
-    stimuli = fixations["stimulus"]
-    return frozenset(stimuli.dropna()) - frozenset(stimuli[on_image])
+    shown = pd.concat([table["stimulus"] for _, table in tables.given()])
+    return frozenset(shown.dropna()) - frozenset(tables.fixations["stimulus"][on_image])
 
 
 def split_of(
