@@ -195,9 +195,10 @@ def _pct(which: Bools) -> float:
 
 def _accuracy(validation: Mapping[str, float], fixations: Columns) -> dict[str, Any]:
     """Accuracy by targets, each judged by the trial's longest fixation; else the vendor's."""
-    names = ("trial", "duration_ms", "offset_px", "offset_deg")
-    aimed = pd.DataFrame({name: fixations[name] for name in names}).dropna(subset="offset_px")
-    if len(aimed):
+    is_aimed = np.isfinite(fixations["offset_px"])
+    if is_aimed.any():
+        names = ("trial", "duration_ms", "offset_px", "offset_deg")
+        aimed = pd.DataFrame({name: fixations[name][is_aimed] for name in names})
         aimed = aimed.sort_values("duration_ms", kind="stable")
         aimed = aimed.drop_duplicates("trial", keep="last")
         return {
