@@ -194,6 +194,8 @@ def test_a_gz_that_was_cut_behind_its_head_is_damaged(tmp_path):
         (b"a,b\n1,2\n", r"no reader knows this file; `gazetools inspect \S+thing` tells why"),
         (b"SR_RESEARCH_COMBINED_FILER\0\1", "an EyeLink EDF, .*convert it with edf2asc"),
         (b"\x89HDF\r\n\x1a\n\0\0", "an HDF5 file, expected a text export; .*`gazetools info`"),
+        (b"PAR1\x15\x04\x15R\0", "a Parquet table, expected a text export; .*`gazetools check`"),
+        (b"PAR1,PAR2\n1,2\n", r"no reader knows this file; `gazetools inspect"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\0", "an Excel workbook, .*save the sheet as CSV"),
         (b"\n\n\n", "no reader knows this file"),
         (b"\xff\xfe\x00", "no reader knows this file|cannot be"),

@@ -36,6 +36,10 @@ _NO_EXPORT = {
         "an HDF5 file, expected a text export; save its table of gaze as CSV, or, if it is a "
         "cache of maps, look at it with `gazetools info`"
     ),
+    b"PAR1\x15": (  # one byte more than the magic: participants may be called PAR1
+        "a Parquet table, expected a text export; save it as CSV, or, if `gazetools ingest` wrote "
+        "it, go on with `gazetools check`, `report`, `render` or `export`"
+    ),
     b"/annex/objects/": "a pointer to data that were not fetched; run `git annex get` on it",
     b"version https://git-lfs": "a pointer to data that were not fetched; run `git lfs pull`",
 }
