@@ -176,6 +176,15 @@ def test_fixations_without_a_place_are_counted(tmp_path):
     assert recording.skipped == {"rows that are no complete fixation": 1}
 
 
+def test_fixations_that_are_listed_again_count_once(tmp_path):
+    sheet = fixation_data()
+    sheet.rows += sheet.rows[1:]
+    recording = read_one(sheet, tmp_path)
+    assert recording.fixations["onset_ms"].tolist() == [51, 301]
+    assert recording.fixations["order"].tolist() == [1, 2]
+    assert recording.skipped == {"fixations listed again": 2}
+
+
 def test_fixation_data_without_places_says_what_to_tick(tmp_path):
     sheet = fixation_data().without(lambda name: name.startswith("Mapped"))
     with pytest.raises(FormatError, match="tsv:1: no column 'MappedFixationPointX' among"):

@@ -65,8 +65,8 @@ between GazePointX and MappedGazeDataPointX brings it to the screen, else MediaP
 Fixation-Data export tells neither and is taken as px of the screen.
 
 A run of one stimulus is a trial, 0 between. Dropped and counted: event rows (keys, mouse,
-recordings), messages, rows without a time, and rows that repeat a time. Without a name in the
-block, the recording has that of the file and the subject is "unnamed".
+recordings), messages, rows without a time, rows that repeat a time, and fixations that are listed
+again. Without a name in the block, the recording has that of the file and the subject is "unnamed".
 """
 
 import re
@@ -100,8 +100,7 @@ from gazetools.readers.tobii_rows import (
     seen_only,
     to_samples,
 )
-from gazetools.readers.vendor_events import fixations_of_labels
-from gazetools.tables import FIXATIONS
+from gazetools.readers.vendor_events import finish_fixations, fixations_of_labels, listed_once
 
 _TEXTS: dict[str, tuple[str, ...]] = {
     "subject": ("participantname", "participant", "subject", "user"),
@@ -416,17 +415,18 @@ def _fixation_data(path: Path, table: Table, sheet: _Sheet, rows: pd.DataFrame) 
     rows = Names(path).fill(rows[complete])
     recordings = []
     for (subject, name), group in rows.groupby(["subject", "recording"], sort=False):
+        fixations, again = _fixations(group)
         recordings.append(
             Recording(
                 name=str(name),
                 subject=str(subject),
                 format=READER.name,
                 path=path,
-                fixations=_fixations(group),
+                fixations=fixations,
                 placements=placed(placements(group)),
                 screen_px=sheet.screen_px,
                 about=facts,
-                skipped=add_counts(skipped),
+                skipped=add_counts(skipped, again),
             )
         )
         skipped = {}
@@ -441,17 +441,22 @@ _SPOKEN = {
 }
 
 
-def _fixations(rows: pd.DataFrame) -> pd.DataFrame:
-    """List the fixations of one recording; a trial begins with its first one."""
+def _fixations(rows: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """List the fixations of one recording; a trial begins with its first one.
+
+    Returns
+    -------
+    fixations : DataFrame
+    skipped : dict of str to int
+    """
     rows = rows.sort_values("recording_ms", kind="stable", ignore_index=True)
     trial = runs_of(rows["stimulus"])
     begin_ms = rows["recording_ms"].groupby(trial).transform("min")
     # without stimuli the clock is that of the recording
     begin_ms = begin_ms if rows["stimulus"].notna().any() else 0.0
-    return FIXATIONS.conform(
+    fixations, again = listed_once(
         rows[["recording", "subject", "stimulus"]].assign(
             trial=trial,
-            order=trial.groupby(trial).cumcount() + 1,
             onset_ms=rows["recording_ms"] - begin_ms,
             duration_ms=rows["vendor_duration_ms"],
             x_px=rows["vendor_x_media"] + rows["media_x"].fillna(0.0),
@@ -459,6 +464,7 @@ def _fixations(rows: pd.DataFrame) -> pd.DataFrame:
             source=_SOURCE,
         )
     )
+    return finish_fixations(fixations), again
 
 
 READER = Reader(
