@@ -473,6 +473,45 @@ def test_a_fixation_in_two_areas_counts_once(mapped):
     assert recording.skipped == {"fixations listed again": 1}
 
 
+def _looks(*looks):
+    """A table of trials a, b, c ... and onsets, and how it is read."""
+    rows = "".join(f"{trial},{onset},100,{onset % 90},5\n" for trial, onset in looks)
+    mapping = 'kind = "fixations"\n[columns]\n'
+    mapping += 'trial = "trial"\nonset = "on"\nduration = "len"\nx = "x"\ny = "y"\n'
+    return "trial,on,len,x,y\n" + rows, mapping
+
+
+def test_a_table_that_is_appended_to_itself_has_no_second_trials(mapped):
+    table, mapping = _looks(("a", 10), ("a", 150), ("b", 20), ("b", 170))
+    (recording,) = mapped(table + table.partition("\n")[2], mapping)
+    assert recording.fixations["trial"].tolist() == [1, 1, 2, 2]
+    assert recording.skipped == {"fixations listed again": 4}
+
+
+TO_AND_FRO = [(trial, 150 * i + shift) for i in range(4) for trial, shift in (("a", 0), ("b", 20))]
+
+
+MIXED = [("ab"[i % 2], 150 * i) for i in (5, 0, 9, 4, 11, 2, 7, 6, 1, 10, 3, 8)]
+
+
+@pytest.mark.parametrize("looks", [TO_AND_FRO, MIXED])
+def test_fixations_that_go_to_and_fro_between_trials_are_refused(looks, mapped):
+    with pytest.raises(FormatError, match="sort the rows by participant, trial and onset"):
+        mapped(*_looks(*looks))
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [("ab"[i % 2], 150 * i) for i in range(12)],  # one clock of the recording
+        [("ab"[i % 2], 7 * i) for i in range(12)],  # the first fixation of each
+    ],
+)
+def test_trials_that_come_again_may_be_of_one_fixation(looks, mapped):
+    (recording,) = mapped(*_looks(*looks))
+    assert recording.fixations["trial"].tolist() == list(range(1, 13))
+
+
 # ---------------------------------------------------------------- mistakes
 
 

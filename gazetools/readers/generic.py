@@ -41,7 +41,8 @@ Dropped and counted: other rows than ``rows`` names, rows without a time, sample
 repeats or steps back (``rate_hz`` beside ``time`` spreads those that share a stamp), fixations
 without a position or with a duration that is not positive, and those that are listed again, as in
 tables that were joined to areas of interest. Refused: positions as px of which most lie in the
-first one, and fixations whose median lasts under 1 ms or over a minute.
+first one, fixations whose median lasts under 1 ms or over a minute, and those that go to and fro
+between trials.
 """
 
 import math
@@ -319,7 +320,7 @@ def _trials(rows: pd.DataFrame) -> pd.Series:
     shown = told.notna() | rows["stimulus"].notna()
     if not shown.any():
         return pd.Series(1, index=rows.index, dtype="int64")
-    key = told.fillna("") + "\0" + rows["stimulus"].fillna("")
+    key = _called(rows)
     begins = shown & ((key != key.shift()) | ~shown.shift(fill_value=False))
     counted = begins.cumsum().where(shown, 0).astype("int64")
     whole = told.dropna().str.fullmatch(r"[1-9]\d{0,8}(\.0*)?|0")
@@ -330,6 +331,12 @@ def _trials(rows: pd.DataFrame) -> pd.Series:
         numbers += 1  # counted from 0, which otherwise is what lies between trials
     runs = numbers[begins]
     return counted if runs[runs > 0].duplicated().any() else numbers
+
+
+def _called(rows: pd.DataFrame) -> pd.Series:
+    """Text (n,) of trial and stimulus together."""
+    told = rows["trial"].fillna("") + "\0" if "trial" in rows else ""
+    return told + rows["stimulus"].fillna("")
 
 
 def _expect_px(table: Table, mapping: Mapped) -> None:
@@ -468,6 +475,10 @@ def _is_one_of(values: pd.Series, codes: Codes) -> pd.Series:
 def _fixations(
     table: Table, mapping: Mapped, rows: pd.DataFrame, skipped: Counter[str]
 ) -> dict[str, pd.DataFrame]:
+    # before a table that was appended to itself makes two trials of each
+    again = rows.duplicated()
+    skipped["fixations listed again"] += int(again.sum())
+    rows = rows[~again]
     onset_us = _us(table, rows, "onset", mapping.units["time"])
     if "end" in rows:
         lasts_us = _us(table, rows, "end", mapping.units["time"]) - onset_us
@@ -475,6 +486,7 @@ def _fixations(
         lasts_us = _us(table, rows, "duration", mapping.units["duration"])
     placed = rows[["x", "y"]].notna().all(axis=1) & _valid(mapping, rows, "both")
     lasting = (lasts_us > 0) & ~np.isnan(onset_us)
+    _expect_together(table, rows, onset_us, onset_us + lasts_us)
     skipped["fixations without a position"] += int((~placed).sum())
     skipped["fixations without a duration"] += int((placed & ~lasting).sum())
     found = rows[[*CONSTANTS]].assign(
@@ -492,6 +504,31 @@ def _fixations(
     found = found.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
     found["order"] = found.groupby("trial").cumcount() + 1
     return {"fixations": FIXATIONS.conform(found)} if len(found) else {}
+
+
+def _expect_together(table: Table, rows: pd.DataFrame, onset_us: Floats, end_us: Floats) -> None:
+    """Raise a FormatError if rows (n,) go to and fro between trials, of which each is one scanpath.
+
+    Each stretch of them would be a trial.
+    """
+    key, names = pd.factorize(_called(rows))
+    stretches = int(np.count_nonzero(np.diff(key))) + 1
+    if stretches <= max(_FEW, 2 * len(names)):
+        return
+    order = np.lexsort((onset_us, key))
+    is_same = np.diff(key[order]) == 0
+    # what was shown several times overlaps itself, if its clock starts anew
+    if _overlap(onset_us, end_us) > _OFTEN >= _overlap(onset_us[order], end_us[order], is_same):
+        raise FormatError(
+            f"{table.path}: the rows of {rows['subject'].iloc[0]!r} change {stretches - 1:,} times "
+            f"between {len(names):,} trials, expected those of a trial together; sort the rows by "
+            "participant, trial and onset; if a trial comes again, number it anew"
+        )
+
+
+def _overlap(onset_us: Floats, end_us: Floats, counts: Bools | bool = True) -> float:
+    """Share of the rows (n,) that begin before the one above ends; of pairs (n - 1,) that count."""
+    return float(((onset_us[1:] < end_us[:-1]) & counts).mean())
 
 
 def _expect_usual(table: Table, mapping: Mapped, recordings: Iterable[Recording]) -> None:
