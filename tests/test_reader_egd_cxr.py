@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 from exports.datasets import egd_cxr, egd_cxr_gaze
+from exports.sheet import Sheet
 
 from gazetools.errors import FormatError
 from gazetools.readers import read
@@ -32,8 +33,28 @@ def test_gaze_on_screen_and_image_tell_where_the_image_lay(tmp_path):
     assert place.width_px == pytest.approx(900, abs=1)
     assert set(first.placements) == {"aaa"}  # one place is no line
     assert second.placements == {}
-    assert first.fixations["image_width"].tolist()[:3] == [place.image_width] * 3
-    assert first.fixations["image_width"].isna().tolist() == [False] * 3 + [True] * 2
+    assert first.fixations["image_width"].isna().all()  # of three places it is not certain
+
+
+@pytest.mark.parametrize(("count", "told"), [(8, {}), (60, {2000: 60})])
+def test_fixations_are_told_only_a_size_that_is_certain(count, told, tmp_path):
+    """A size that is off by a px is that of another image, which render refuses."""
+    sheet = egd_cxr()
+    header, first = sheet.rows[:2]
+    at = {name: i for i, name in enumerate(header)}
+    rows = []
+    for i in range(count):
+        x, y = 700 + 337 * i % 520, 900 - 211 * i % 370
+        row = [*first]
+        row[at["FPOGX"]], row[at["FPOGY"]] = f"{x / 1920:.5f}", f"{y / 1080:.5f}"
+        row[at["X_ORIGINAL"]] = str((x - 510) * 2000 // 900)
+        row[at["Y_ORIGINAL"]] = str(y * 2400 // 1080)
+        row[at["FPOGS"]], row[at["FPOGID"]] = str(i), str(i)
+        rows.append(row)
+    (recording,) = read(Sheet([header, *rows], ",").write(tmp_path / "fixations.csv"))
+    place = recording.placements["aaa"]
+    assert (place.image_width, place.image_height) == pytest.approx((2000, 2400), abs=2)
+    assert recording.fixations["image_width"].value_counts().to_dict() == told
 
 
 def test_three_published_lines(tmp_path):
@@ -61,6 +82,34 @@ def test_a_list_of_fixations_may_repeat_a_number(tmp_path):
     sheet.rows[2][at] = sheet.rows[1][at]
     (again, _) = read(sheet.write(tmp_path / "fixations.csv"))
     pd.testing.assert_frame_equal(again.fixations, expected)
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_fixations_that_are_joined_to_areas_count_once(times, tmp_path):
+    sheet = egd_cxr()
+    expected = read(sheet.write(tmp_path / "fixations.csv"))[0].fixations
+    header, *rows = sheet.rows
+    joined = [[*header, "area"], *([*row, f"a{i}"] for row in rows for i in range(times))]
+    first, second = read(Sheet(joined, ",").write(tmp_path / "fixations.csv"))
+    pd.testing.assert_frame_equal(first.fixations, expected)
+    assert first.skipped == {"fixations listed again": 5 * (times - 1)}
+    assert len(second.fixations) == 1
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_spreadsheet_may_have_saved_it(separator, tmp_path):
+    sheet = egd_cxr()
+    expected = read(sheet.write(tmp_path / "fixations.csv"))[0].fixations
+    commas = sheet.cells(lambda cell: cell.replace(".", ","))
+    path = Sheet(commas.rows, separator).write(tmp_path / "fixations.csv")
+    pd.testing.assert_frame_equal(read(path)[0].fixations, expected)
+
+
+def test_rows_that_go_to_and_fro_between_images_are_refused(tmp_path):
+    header, *rows = egd_cxr().rows
+    mixed = [row for _ in range(3) for row in (rows[0], rows[5], rows[3], rows[5])]
+    with pytest.raises(FormatError, match="sort them by session, image and time"):
+        read(Sheet([header, *mixed], ",").write(tmp_path / "f.csv"))
 
 
 def test_raw_gaze(tmp_path):
@@ -125,5 +174,13 @@ def test_fields_that_are_needed(name, tmp_path):
 
 
 def test_no_valid_fixation_at_all(tmp_path):
-    with pytest.raises(FormatError, match="session-1 holds no fixation that is valid"):
+    with pytest.raises(FormatError, match="no session holds a fixation that is valid"):
         read(egd_cxr().filled("FPOGV", "0").write(tmp_path / "f.csv"))
+
+
+def test_a_session_without_a_valid_fixation_is_counted(tmp_path):
+    sheet = egd_cxr()
+    sheet.rows[-1][sheet.index("FPOGV")] = "0"
+    (recording,) = read(sheet.write(tmp_path / "f.csv"))
+    assert recording.name == "session-1"
+    assert recording.skipped == {"rows that are no valid fixation": 1, "recordings without gaze": 1}

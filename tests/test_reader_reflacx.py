@@ -104,6 +104,32 @@ def test_what_is_no_fixation_is_counted(tmp_path):
     }
 
 
+def test_fixations_that_are_listed_again_count_once(tmp_path):
+    sheet = reflacx()
+    expected = read(sheet.write(tmp_path / "fixations.csv"))[0].fixations
+    header, *rows = sheet.rows
+    twice = Sheet([header, *rows, *rows], ",").write(tmp_path / "fixations.csv")
+    (recording,) = read(twice)
+    pd.testing.assert_frame_equal(recording.fixations, expected)
+    assert recording.skipped == {"fixations listed again": 4}
+
+
+def test_a_spreadsheet_may_have_saved_them(dataset):
+    expected = read(dataset / "main_data")[0].fixations
+    metadata = dataset / "main_data" / "metadata_phase_1.csv"
+    metadata.write_text(METADATA.replace('"files/p10/x, y.dcm"', "x").replace(",", ";"))
+    commas = reflacx().cells(lambda cell: cell.replace(".", ","))
+    Sheet(commas.rows, ";").write(dataset / "main_data" / FIRST / "fixations.csv")
+    pd.testing.assert_frame_equal(read(dataset / "main_data")[0].fixations, expected)
+
+
+def test_a_reading_without_gaze_is_counted(dataset):
+    reflacx().filled("x_position", "").write(dataset / "main_data" / SECOND / "fixations.csv")
+    (recording,) = read(dataset / "main_data")
+    assert recording.name == FIRST
+    assert recording.skipped == {"fixations without a position": 4, "recordings without gaze": 1}
+
+
 def test_an_image_column_names_the_stimulus(tmp_path):
     sheet = reflacx()
     rows = [["image", *sheet.rows[0]], *(["files/p1/a.dcm", *row] for row in sheet.rows[1:])]

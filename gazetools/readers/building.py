@@ -5,7 +5,8 @@ Events on samples are in :mod:`gazetools.readers.vendor_events`, trials that mes
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from gazetools.errors import FormatError
 from gazetools.readers.delimited import Table
 from gazetools.readers.opening import read_text
-from gazetools.readers.recording import About
+from gazetools.readers.recording import About, Recording
 from gazetools.tables import SAMPLES
 from gazetools.trials import trial_begin_us
 
@@ -235,6 +236,31 @@ def samples_table(rows: pd.DataFrame) -> pd.DataFrame:
     }
     t_ms = (time_us - trial_begin_us(time_us, trial)) / 1000
     return SAMPLES.conform(rows.assign(t_ms=t_ms, **seen).reset_index(drop=True))
+
+
+# ---------------------------------------------------------------- recordings
+
+
+def with_gaze(recordings: Iterable[Recording], complaint: str) -> Iterator[Recording]:
+    """Leave out recordings that hold neither samples nor fixations; the last other counts them.
+
+    Raises
+    ------
+    FormatError
+        With `complaint`: none holds any.
+    """
+    last: Recording | None = None
+    skipped: dict[str, int] = {}
+    for recording in recordings:
+        if recording.samples.empty and recording.fixations.empty:
+            skipped = add_counts(skipped, recording.skipped, {"recordings without gaze": 1})
+            continue
+        if last is not None:
+            yield last
+        last = recording
+    if last is None:
+        raise FormatError(complaint)
+    yield replace(last, skipped=add_counts(last.skipped, skipped))
 
 
 # ---------------------------------------------------------------- for people

@@ -12,18 +12,21 @@ A session is a recording, a run of one DICOM_ID a trial with that stimulus. ``FP
 ``BPOGX`` are shares of the screen (1920 x 1080, top left) and become px; ``X_ORIGINAL``,
 ``Y_ORIGINAL`` are px of the image, negative off it. How both go together tells where the
 image lay, as it was centred, and its size, to a pixel or two: a line is fitted through each
-axis, where gaze covers enough of it. The clock is TIMETICK (100 ns), as Time starts anew with
+axis, where gaze covers enough of it. Fixations are told the size only if it cannot be off, as one
+that is would be that of another image. The clock is TIMETICK (100 ns), as Time starts anew with
 each image; if it steps back too, images are put one second apart.
 
 Where most rows repeat an FPOGID of their image the file is raw gaze: BPOGX, BPOGY where BPOGV is
 1, pupils LPMM, RPMM in mm; and a fixation is the last row of each FPOGID with FPOGV = 1, as FPOGD
 grows.
 Else each row is a fixation: it begins at FPOGS seconds and lasts FPOGD. Dropped and counted:
-repeated or backward times, rows that are no valid fixation.
+repeated or backward times, rows that are no valid fixation, fixations that are listed again,
+sessions without gaze.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +34,38 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.building import EYES, about, add_counts, rising_times, runs_of, samples_table
+from gazetools.readers.building import (
+    EYES,
+    about,
+    add_counts,
+    rising_times,
+    runs_of,
+    samples_table,
+    separator_of,
+    with_gaze,
+)
 from gazetools.readers.delimited import Table, iter_columns
 from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.readers.vendor_events import label_samples, rows_within
-from gazetools.tables import FIXATIONS, SAMPLES
+from gazetools.readers.vendor_events import (
+    finish_fixations,
+    label_samples,
+    listed_once,
+    rows_within,
+)
+from gazetools.tables import SAMPLES
 from gazetools.trials import trial_begin_us
 
 _SCREEN_PX = (1920, 1080)
 _LATEST_S = 1e7
 _FIT_SPAN_PX = 100.0
 _FIT_ERROR_PX = 3.0
+_CUT_OFF_PX = 12**-0.5
+"""Standard deviation of positions whose fraction is cut off."""
 _BETWEEN_US = 1_000_000.0
 _FEW_REPEATED = 0.5
+_FEW = 10
 
 _TEXTS = {"stimulus": ("dicomid",), "session": ("sessionid",)}
 _NUMBERS = {
@@ -72,10 +92,16 @@ _NEEDED = ("stimulus", "session", "time", "fx", "fy", "start", "duration", "id",
 
 def refusal(head: Head) -> str:
     """Say why a file is not of EGD-CXR, or "" if it is."""
-    names = column_names(head.text, ",")
+    names, _ = _header(head.text)
     found = match_columns(names, _TEXTS).keys() | match_columns(names, _NUMBERS).keys()
     missing = next((name for name in _NEEDED if name not in found), "")
     return f"no column {(_TEXTS | _NUMBERS)[missing][0].upper()!r}" if missing else ""
+
+
+def _header(head: str) -> tuple[list[str], str]:
+    """Names of the columns, and what parts them."""
+    separator = separator_of(head.partition("\n")[0])
+    return column_names(head, separator), separator
 
 
 def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
@@ -84,10 +110,26 @@ def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or a session holds no gaze.
+        A line is damaged, or no session holds gaze.
     """
+    yield from with_gaze(
+        _recordings(path),
+        f"{path}: no session holds a fixation that is valid (FPOGV, FPOGD); download it again",
+    )
+
+
+def _recordings(path: Path) -> Iterator[Recording]:
     names: Counter[str] = Counter()
+    images: set[tuple[str, str]] = set()
+    runs = 0
     for session, rows, table in _sessions(path):
+        images |= {(session, stimulus) for stimulus in rows["stimulus"].unique()}
+        runs += int(runs_of(rows["stimulus"]).max())
+        if runs > max(_FEW, 2 * len(images)):
+            raise FormatError(
+                f"{path}: its rows change {runs:,} times between {len(images):,} images, expected "
+                "those of a session and an image together; sort them by session, image and time"
+            )
         name = f"session-{session}"
         names[name] += 1
         again = names[name]
@@ -96,11 +138,11 @@ def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
 
 def _sessions(path: Path) -> Iterator[tuple[str, pd.DataFrame, Table]]:
     """Rows of one session after the other; the raw file has a million and a half."""
-    header = column_names(read_head(path), ",")
+    header, separator = _header(read_head(path))
     texts, numbers = match_columns(header, _TEXTS), match_columns(header, _NUMBERS)
     waiting: list[pd.DataFrame] = []
     table = None
-    for table in iter_columns(path, Layout(","), texts, numbers):
+    for table in iter_columns(path, Layout(separator), texts, numbers):
         for name in ("session", "stimulus", "time"):
             table.expect(name, table.frame[name].notna(), "a value; every field is needed")
         for name in ("time", "start", "duration"):
@@ -125,17 +167,14 @@ def _whole(parts: list[pd.DataFrame], table: Table) -> tuple[str, pd.DataFrame, 
 def _recording(path: Path, name: str, rows: pd.DataFrame, table: Table) -> Recording:
     rows = rows.assign(recording=name, subject="radiologist", trial=runs_of(rows["stimulus"]))
     rows = rows.assign(clock_us=_clock_us(rows))
-    placements = _placements(rows)
+    placements, sizes = _placements(rows)
     skipped: Counter[str] = Counter()
-    is_raw = rows.duplicated(["trial", "id"]).mean() > _FEW_REPEATED
+    # a row that is repeated whole, for each area that it was joined to, is no later sample
+    is_raw = rows.drop_duplicates().duplicated(["trial", "id"]).mean() > _FEW_REPEATED
     samples = _samples(rows, skipped) if is_raw else SAMPLES.empty()
-    fixations = _fixations(rows, samples, placements, skipped)
+    fixations = _fixations(rows, samples, sizes, skipped)
     if len(samples) and len(fixations):
         samples = label_samples(samples, fixations)
-    if samples.empty and fixations.empty:
-        raise FormatError(
-            f"{path}: {name} holds no fixation that is valid (FPOGV, FPOGD); download it again"
-        )
     return Recording(
         name=name,
         subject="radiologist",
@@ -147,7 +186,7 @@ def _recording(path: Path, name: str, rows: pd.DataFrame, table: Table) -> Recor
         screen_px=_SCREEN_PX,
         about=about(
             table,
-            column_names(read_head(table.path), ","),
+            _header(read_head(table.path))[0],
             tracker="Gazepoint GP3 HD",
             time_unit="s",
         ),
@@ -167,21 +206,39 @@ def _clock_us(rows: pd.DataFrame) -> pd.Series:
     return time_us + rows["trial"].map(begin)
 
 
-def _placements(rows: pd.DataFrame) -> dict[str, Placement]:
-    """Where the images lay, from gaze on the screen and the same gaze on the image."""
+def _placements(rows: pd.DataFrame) -> tuple[dict[str, Placement], dict[str, tuple[int, int]]]:
+    """Where the images lay, from gaze on the screen and the same gaze on the image.
+
+    Returns
+    -------
+    placements : dict of str to Placement
+    sizes : dict of str to (int, int)
+        Width and height of the images for which they are certain.
+    """
     width, height = _SCREEN_PX
     on_image = rows[(rows["x_im"] > 0) & (rows["y_im"] > 0)]
-    found = {}
+    found, sizes = {}, {}
     for stimulus, group in on_image.groupby("stimulus", sort=False):
         x = _fitted(group["fx"] * width, group["x_im"], width)
         y = _fitted(group["fy"] * height, group["y_im"], height)
         if x is not None and y is not None:
-            found[str(stimulus)] = Placement(x[0], y[0], x[1], y[1], x[2], y[2])
-    return found
+            found[str(stimulus)] = Placement(x.begin, y.begin, x.length, y.length, x.size, y.size)
+            if x.is_certain and y.is_certain:
+                sizes[str(stimulus)] = (x.size, y.size)
+    return found, sizes
 
 
-def _fitted(screen: pd.Series, image: pd.Series, side: int) -> tuple[float, float, int] | None:
+@dataclass(frozen=True)
+class _Axis:
     """Where a centred image begins on one axis, how long it is there, and in its own px."""
+
+    begin: float
+    length: float
+    size: int
+    is_certain: bool
+
+
+def _fitted(screen: pd.Series, image: pd.Series, side: int) -> _Axis | None:
     known = screen.notna() & image.notna()
     # the authors cut off the fraction
     at, px = screen[known].to_numpy(), image[known].to_numpy() + 0.5
@@ -192,8 +249,15 @@ def _fitted(screen: pd.Series, image: pd.Series, side: int) -> tuple[float, floa
         return None
     begin = -offset / slope
     length = side - 2 * begin
-    size = round(slope * length) if 0 < length < 1e6 and slope < 1e3 else 0
-    return (float(begin), float(length), size) if size >= 1 else None
+    size = slope * length if 0 < length < 1e6 and slope < 1e3 else 0.0
+    if round(size) < 1:
+        return None
+    # samples of one fixation, at one place, tell no more than one of them
+    places = np.unique(np.stack([at, px]), axis=1)[0]
+    far = (side / 2 - places.mean()) ** 2 / ((places - places.mean()) ** 2).sum()
+    error = 2 * _CUT_OFF_PX * np.sqrt(1 / len(places) + far)  # twice the line's, in the middle
+    is_certain = abs(size - round(size)) + 2 * error < 0.5
+    return _Axis(float(begin), float(length), round(size), bool(is_certain))
 
 
 def _samples(rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
@@ -218,7 +282,7 @@ def _samples(rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
 def _fixations(
     rows: pd.DataFrame,
     samples: pd.DataFrame,
-    placements: Mapping[str, Placement],
+    sizes: Mapping[str, tuple[int, int]],
     skipped: Counter[str],
 ) -> pd.DataFrame:
     valid = (rows["valid"] == 1) | rows["valid"].isna().all()
@@ -252,12 +316,11 @@ def _fixations(
         source=f"vendor:{READER.name}",
         **spans,
     )[some]
-    sizes = {name: (place.image_width, place.image_height) for name, place in placements.items()}
     table["image_width"] = table["stimulus"].map({n: size[0] for n, size in sizes.items()})
     table["image_height"] = table["stimulus"].map({n: size[1] for n, size in sizes.items()})
-    table = table.sort_values(["trial", "onset_ms"], kind="stable", ignore_index=True)
-    table["order"] = table.groupby("trial").cumcount() + 1
-    return FIXATIONS.conform(table)
+    table, again = listed_once(table.sort_values(["trial", "onset_ms"], kind="stable"))
+    skipped.update(again)
+    return finish_fixations(table)
 
 
 READER = Reader(

@@ -17,7 +17,8 @@ moved gets a Placement. Stimulus and image size are those of the reading in
 ``image_size_y``. Else the stimulus is the column ``image`` or the id, and the size that of the
 largest part that was shown. Samples also keep image px (``x_im``, ``y_im``) and ``pupil``, the
 normalised area. Ignored: the grey-level window, the angular resolution. Dropped and counted:
-fixations without a position or a duration, samples whose time does not rise.
+readings without gaze, fixations without a position or a duration and those that are listed again,
+samples whose time does not rise.
 """
 
 import re
@@ -30,12 +31,24 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.building import about, add_counts, rising_times, samples_table
+from gazetools.readers.building import (
+    about,
+    add_counts,
+    rising_times,
+    samples_table,
+    separator_of,
+    with_gaze,
+)
 from gazetools.readers.delimited import Table, read_columns
 from gazetools.readers.layout import Layout, column_names, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
-from gazetools.readers.vendor_events import label_samples, rows_within
+from gazetools.readers.vendor_events import (
+    finish_fixations,
+    label_samples,
+    listed_once,
+    rows_within,
+)
 from gazetools.tables import FIXATIONS, SAMPLES
 from gazetools.trials import trial_begin_us
 
@@ -62,11 +75,17 @@ def refusal(head: Head) -> str:
     if head.files:
         below = [f"{head.path.resolve().name}/{name}" for name in head.files]
         return "" if any(map(_FILE.fullmatch, below)) else "no P...R.../fixations.csv below"
-    found = match_columns(column_names(head.text, ","), _NUMBERS)
+    found = match_columns(_header(head.text)[0], _NUMBERS)
     if not found.keys() & {"start", "time"}:
         return "no column 'timestamp_start_fixation' or 'timestamp_sample'"
     missing = [axis for axis in "xy" if f"{axis}_im" not in found]
     return f"no column '{missing[0]}_position'" if missing else ""
+
+
+def _header(head: str) -> tuple[list[str], str]:
+    """Names of the columns, and what parts them."""
+    separator = separator_of(head.partition("\n")[0])
+    return column_names(head, separator), separator
 
 
 def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
@@ -75,13 +94,15 @@ def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
     Raises
     ------
     FormatError
-        A line is damaged, or a reading holds no gaze.
+        A line is damaged, or no reading holds gaze.
     """
     readings: dict[str, list[Path]] = {}
     for file in _files(path):
         readings.setdefault(_name(file), []).append(file)
-    for name, files in readings.items():
-        yield _recording(path, name, files)
+    yield from with_gaze(
+        (_recording(path, name, files) for name, files in readings.items()),
+        f"{path}: holds no sample and no fixation that has a position; download it again",
+    )
 
 
 def _files(path: Path) -> list[Path]:
@@ -110,10 +131,6 @@ def _recording(path: Path, name: str, files: list[Path]) -> Recording:
         fixations = _fixations(tables["fixations"], samples, who, size, skipped)
     if len(samples) and len(fixations):
         samples = label_samples(samples, fixations)
-    if samples.empty and fixations.empty:
-        raise FormatError(
-            f"{files[0]}: holds no sample and no fixation that has a position; download it again"
-        )
     first = next(iter(tables.values()))
     place = _placement(rows, size)
     return Recording(
@@ -127,7 +144,7 @@ def _recording(path: Path, name: str, files: list[Path]) -> Recording:
         screen_px=_SCREEN_PX,
         about=about(
             first,
-            column_names(read_head(first.path), ","),
+            _header(read_head(first.path))[0],
             tracker="EyeLink 1000 Plus",
             time_unit="s",
         ),
@@ -141,9 +158,9 @@ def _read(files: list[Path]) -> Iterable[Table]:
         why = refusal(Head(file, head))
         if why:
             raise FormatError(f"{file}:1: {why}, expected a table of REFLACX; download it again")
-        header = column_names(head, ",")
+        header, separator = _header(head)
         texts = {"image": "image"} if "image" in header else {}
-        table = read_columns(file, Layout(","), texts, match_columns(header, _NUMBERS))
+        table = read_columns(file, Layout(separator), texts, match_columns(header, _NUMBERS))
         for name in table.frame.columns.intersection(["start", "end", "time"]):
             table.expect(name, ~(table.frame[name].abs() > _LATEST_S), "seconds of a reading")
         yield table
@@ -171,12 +188,13 @@ def _image(file: Path, name: str, rows: pd.DataFrame) -> tuple[str, tuple[int, i
 def _metadata(path: Path) -> pd.DataFrame:
     texts = {"id": "id", "dicom_id": "dicom_id"}
     numbers = {"width": "image_size_x", "height": "image_size_y"}
-    missing = {*texts.values(), *numbers.values()} - set(column_names(read_head(path), ","))
+    header, separator = _header(read_head(path))
+    missing = {*texts.values(), *numbers.values()} - set(header)
     if missing:
         raise FormatError(
             f"{path}:1: no column {min(missing)!r}, expected REFLACX's metadata; download it again"
         )
-    rows = read_columns(path, Layout(","), texts, numbers).frame
+    rows = read_columns(path, Layout(separator), texts, numbers).frame
     known = rows.dropna()
     known = known[(known[["width", "height"]] >= 1).all(axis=1)]
     return known.drop_duplicates("id").set_index("id")
@@ -246,8 +264,9 @@ def _fixations(
         source=f"vendor:{READER.name}",
         **spans,
     )[some]
-    fixations = fixations.reset_index(drop=True)
-    return FIXATIONS.conform(fixations.assign(order=range(1, len(fixations) + 1)))
+    fixations, again = listed_once(fixations)
+    skipped.update(again)
+    return finish_fixations(fixations)
 
 
 def _placement(rows: pd.DataFrame, size: tuple[int, int] | None) -> Placement | None:
