@@ -142,6 +142,21 @@ def test_names_that_r_mangled_say_the_same(tmp_path):
     assert_same(plain, read(mangled.write(tmp_path / "b" / "export.tsv")))
 
 
+def test_intervals_belong_to_snapshots_whose_names_r_mangled(tmp_path):
+    sheet = glasses().cells(lambda cell: cell.replace("snap ", "shelf 1 (a) "))
+    sheet = sheet.renamed(lambda name: name.replace("[snap]", "[shelf 1 (a)]"))
+    mapped = [row for row in sheet.rows[1:] if row[sheet.index("Media width [shelf 1 (a)]")]]
+    for row in mapped[:5]:
+        row[7:13] = [""] * 6
+    plain = read_one(sheet, tmp_path).fixations
+    mangled = sheet.renamed(
+        lambda name: "".join(c if c.isalnum() else "." for c in name.replace("μ", "U."))
+    )
+    found = read_one(mangled, tmp_path).fixations
+    assert set(found["stimulus"]) == {"shelf.1..a."}
+    assert found["onset_ms"].tolist() == plain["onset_ms"].tolist() == [100, 620]
+
+
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_what_a_spreadsheet_saves_says_the_same(separator, tmp_path):
     sheet = glasses()

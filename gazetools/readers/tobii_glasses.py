@@ -375,7 +375,10 @@ def _presentations(
     rows: pd.DataFrame, time_us: Integers, name: str, intervals: list[tuple[str, float, float]]
 ) -> Iterator[Integers]:
     """Rows of each interval of a snapshot, or of each run of rows that are mapped onto it."""
-    its = [(begin, end) for interval, begin, end in intervals if interval == name]
+    # R mangles the names of columns, not those of intervals
+    known = {interval for interval, _, _ in intervals}
+    called = {name} & known or {interval for interval in known if _as_r_names(interval) == name}
+    its = [(begin, end) for interval, begin, end in intervals if interval in called]
     if its:
         bounds = [np.searchsorted(time_us, interval, "left") for interval in its]
     else:
@@ -385,6 +388,10 @@ def _presentations(
     for first, stop in bounds:
         if first < stop:
             yield np.arange(first, stop)
+
+
+def _as_r_names(name: str) -> str:
+    return re.sub(r"[^\w.]", ".", name)
 
 
 def _mapped_fixations(
