@@ -488,13 +488,20 @@ def test_a_table_that_is_appended_to_itself_has_no_second_trials(mapped):
     assert recording.skipped == {"fixations listed again": 4}
 
 
+def test_a_cross_that_is_shown_again_may_be_looked_at_alike(mapped):
+    looks = [look for i in range(4) for look in (("cross", 0), (f"im{i}", 10), (f"im{i}", 150))]
+    (recording,) = mapped(*_looks(*looks))
+    assert recording.fixations["trial"].tolist() == [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8]
+    assert recording.skipped == {}
+
+
 TO_AND_FRO = [(trial, 150 * i + shift) for i in range(4) for trial, shift in (("a", 0), ("b", 20))]
 
 
 MIXED = [("ab"[i % 2], 150 * i) for i in (5, 0, 9, 4, 11, 2, 7, 6, 1, 10, 3, 8)]
 
 
-@pytest.mark.parametrize("looks", [TO_AND_FRO, MIXED])
+@pytest.mark.parametrize("looks", [TO_AND_FRO, MIXED, [*MIXED, *MIXED[::-5]]])
 def test_fixations_that_go_to_and_fro_between_trials_are_refused(looks, mapped):
     with pytest.raises(FormatError, match="sort the rows by participant, trial and onset"):
         mapped(*_looks(*looks))
@@ -510,6 +517,26 @@ def test_fixations_that_go_to_and_fro_between_trials_are_refused(looks, mapped):
 def test_trials_that_come_again_may_be_of_one_fixation(looks, mapped):
     (recording,) = mapped(*_looks(*looks))
     assert recording.fixations["trial"].tolist() == list(range(1, 13))
+
+
+def _touching(trials):
+    """Fixations of seven samples at 60 Hz, no saccade between; all times are rounded to ms."""
+    table, mapping = _looks(*((trial, round(i * 7000 / 60)) for i, trial in enumerate(trials)))
+    header, *rows = table.replace(",100,", ",117,").splitlines(keepends=True)
+    return header, rows, mapping
+
+
+def test_fixations_that_touch_each_other_are_on_one_clock(mapped):
+    header, rows, mapping = _touching("ab" * 12)
+    (recording,) = mapped(header + "".join(rows), mapping)
+    assert recording.fixations["trial"].tolist() == list(range(1, 25))
+
+
+def test_fixations_that_touch_each_other_may_be_mixed(mapped):
+    header, rows, mapping = _touching("a" * 12 + "b" * 12)
+    mixed = "".join(rows[7 * i % 24] for i in range(24))
+    with pytest.raises(FormatError, match="sort the rows by participant, trial and onset"):
+        mapped(header + mixed, mapping)
 
 
 # ---------------------------------------------------------------- mistakes
