@@ -12,8 +12,9 @@ A session is a recording, a run of one DICOM_ID a trial with that stimulus. ``FP
 ``BPOGX`` are shares of the screen (1920 x 1080, top left) and become px; ``X_ORIGINAL``,
 ``Y_ORIGINAL`` are px of the image, negative off it. How both go together tells where the
 image lay, as it was centred, and its size, to a pixel or two: a line is fitted through each
-axis, where gaze covers enough of it. Fixations are told the size only if it cannot be off, as one
-that is would be that of another image. The clock is TIMETICK (100 ns), as Time starts anew with
+axis, where gaze covers enough of it. Fixations are told the size only if it cannot be off (the
+image fills the screen, as margins may differ by a px), as one that is would be that of another
+image. The clock is TIMETICK (100 ns), as Time starts anew with
 each image; if it steps back too, images are put one second apart.
 
 Where most rows repeat an FPOGID of their image the file is raw gaze: BPOGX, BPOGY where BPOGV is
@@ -172,6 +173,10 @@ def _recording(path: Path, name: str, rows: pd.DataFrame, table: Table) -> Recor
     # a row that is repeated whole, for each area that it was joined to, is no later sample
     is_raw = rows.drop_duplicates().duplicated(["trial", "id"]).mean() > _FEW_REPEATED
     samples = _samples(rows, skipped) if is_raw else SAMPLES.empty()
+    for axis, side in (("x_im", "image_width"), ("y_im", "image_height")):
+        # what lies well beyond it, as the size is known to a px or two
+        ends = rows["stimulus"].map({n: getattr(p, side) + 2 for n, p in placements.items()})
+        rows[axis] = rows[axis].mask(rows[axis] >= ends)
     fixations = _fixations(rows, samples, sizes, skipped)
     if len(samples) and len(fixations):
         samples = label_samples(samples, fixations)
@@ -256,7 +261,9 @@ def _fitted(screen: pd.Series, image: pd.Series, side: int) -> _Axis | None:
     places = np.unique(np.stack([at, px]), axis=1)[0]
     far = (side / 2 - places.mean()) ** 2 / ((places - places.mean()) ** 2).sum()
     error = 2 * _CUT_OFF_PX * np.sqrt(1 / len(places) + far)  # twice the line's, in the middle
-    is_certain = abs(size - round(size)) + 2 * error < 0.5
+    # beside margins of whole px, which need not be equal, it may be off by one
+    fills = abs(offset) < 1
+    is_certain = fills and abs(size - round(size)) + 2 * error < 0.5
     return _Axis(float(begin), float(length), round(size), bool(is_certain))
 
 
