@@ -44,7 +44,7 @@ def no_images(tables: Tables) -> frozenset[str]:
     if not on_image.any():
         return frozenset()
     shown = pd.concat([table["stimulus"] for _, table in tables.given()])
-    return frozenset(shown.dropna()) - frozenset(tables.fixations["stimulus"][on_image])
+    return frozenset(shown.dropna().unique()) - frozenset(tables.fixations["stimulus"][on_image])
 
 
 def split_of(
