@@ -15,9 +15,8 @@ from gazetools.events import knows_eyes
 from gazetools.geometry import Placement, Screen
 from gazetools.images import image_stem, list_images, read_image
 from gazetools.readers import Recording
-from gazetools.readers.building import separator_of
 from gazetools.readers.delimited import read_columns
-from gazetools.readers.layout import Layout, column_names
+from gazetools.readers.layout import Layout, header_in
 from gazetools.readers.opening import read_head
 
 WITH_POSITIONS = ("samples", "fixations", "saccades")
@@ -123,8 +122,7 @@ class Locator:
     def _read_stimuli(self, path: Path) -> dict[str, Placement]:
         """Read rectangles by the stem of the stimulus."""
         head = read_head(path)
-        separator = separator_of(head.partition("\n")[0])
-        found = column_names(head, separator)
+        found, separator = header_in(head)
         missing = {"stimulus", *_RECTANGLE} - set(found)
         if missing:
             raise FormatError(

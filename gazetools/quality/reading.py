@@ -14,9 +14,8 @@ from gazetools.identity import Hiding
 from gazetools.images import image_stem
 from gazetools.ingestion import IngestSpec
 from gazetools.readers import Recording
-from gazetools.readers.building import separator_of
 from gazetools.readers.delimited import read_columns
-from gazetools.readers.layout import Layout, column_names
+from gazetools.readers.layout import Layout, header_in
 from gazetools.readers.opening import read_head
 from gazetools.tables import FIXATIONS, SAMPLES, read_table
 from gazetools.timeline import sample_spans_us
@@ -115,8 +114,8 @@ def read_targets(path: Path) -> dict[str, tuple[float, float]]:
         A column or a value is missing, or it cannot be read.
     """
     head = read_head(path)
-    separator = separator_of(head.partition("\n")[0])
-    missing = {"stimulus", *_TARGET} - set(column_names(head, separator))
+    names, separator = header_in(head)
+    missing = {"stimulus", *_TARGET} - set(names)
     if missing:
         raise FormatError(
             f"{path}:1: no column {sorted(missing)[0]!r}; expected stimulus, x_px, y_px"

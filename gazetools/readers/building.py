@@ -63,11 +63,6 @@ def read_json(path: Path | None) -> dict[str, Any]:
     return content
 
 
-def separator_of(header_line: str) -> str:
-    """Tab, or what a spreadsheet program put in its place."""
-    return max("\t;,", key=header_line.count)
-
-
 def with_all(rows: pd.DataFrame, texts: Collection[str], numbers: Collection[str]) -> pd.DataFrame:
     """Add the columns that a file lacks, empty."""
     absent = {name: pd.Series(None, rows.index, "str") for name in texts if name not in rows}

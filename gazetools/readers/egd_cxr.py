@@ -12,10 +12,9 @@ A session is a recording, a run of one DICOM_ID a trial with that stimulus. ``FP
 ``BPOGX`` are shares of the screen (1920 x 1080, top left) and become px; ``X_ORIGINAL``,
 ``Y_ORIGINAL`` are px of the image, negative off it. How both go together tells where the
 image lay, as it was centred, and its size, to a pixel or two: a line is fitted through each
-axis, where gaze covers enough of it. Fixations are told the size only if it cannot be off (the
-image fills the screen, as margins may differ by a px), as one that is would be that of another
-image. The clock is TIMETICK (100 ns), as Time starts anew with
-each image; if it steps back too, images are put one second apart.
+axis, where gaze covers enough of it. Fixations are told no size, as one that is a pixel off would
+be that of another image. The clock is TIMETICK (100 ns), as Time starts anew with each image; if it
+steps back too, images are put one second apart.
 
 Where most rows repeat an FPOGID of their image the file is raw gaze: BPOGX, BPOGY where BPOGV is
 1, pupils LPMM, RPMM in mm; and a fixation is the last row of each FPOGID with FPOGV = 1, as FPOGD
@@ -27,7 +26,6 @@ sessions without gaze.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +40,10 @@ from gazetools.readers.building import (
     rising_times,
     runs_of,
     samples_table,
-    separator_of,
     with_gaze,
 )
 from gazetools.readers.delimited import Table, iter_columns
-from gazetools.readers.layout import Layout, column_names, match_columns
+from gazetools.readers.layout import Layout, header_in, match_columns
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import (
@@ -62,8 +59,8 @@ _SCREEN_PX = (1920, 1080)
 _LATEST_S = 1e7
 _FIT_SPAN_PX = 100.0
 _FIT_ERROR_PX = 3.0
-_CUT_OFF_PX = 12**-0.5
-"""Standard deviation of positions whose fraction is cut off."""
+_SIZE_ERROR_PX = 2
+"""Of an image, as a line tells it: its margins are whole px, and positions have no fraction."""
 _BETWEEN_US = 1_000_000.0
 _FEW_REPEATED = 0.5
 _FEW = 10
@@ -93,16 +90,10 @@ _NEEDED = ("stimulus", "session", "time", "fx", "fy", "start", "duration", "id",
 
 def refusal(head: Head) -> str:
     """Say why a file is not of EGD-CXR, or "" if it is."""
-    names, _ = _header(head.text)
+    names, _ = header_in(head.text)
     found = match_columns(names, _TEXTS).keys() | match_columns(names, _NUMBERS).keys()
     missing = next((name for name in _NEEDED if name not in found), "")
     return f"no column {(_TEXTS | _NUMBERS)[missing][0].upper()!r}" if missing else ""
-
-
-def _header(head: str) -> tuple[list[str], str]:
-    """Names of the columns, and what parts them."""
-    separator = separator_of(head.partition("\n")[0])
-    return column_names(head, separator), separator
 
 
 def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
@@ -139,7 +130,7 @@ def _recordings(path: Path) -> Iterator[Recording]:
 
 def _sessions(path: Path) -> Iterator[tuple[str, pd.DataFrame, Table]]:
     """Rows of one session after the other; the raw file has a million and a half."""
-    header, separator = _header(read_head(path))
+    header, separator = header_in(read_head(path))
     texts, numbers = match_columns(header, _TEXTS), match_columns(header, _NUMBERS)
     waiting: list[pd.DataFrame] = []
     table = None
@@ -168,16 +159,12 @@ def _whole(parts: list[pd.DataFrame], table: Table) -> tuple[str, pd.DataFrame, 
 def _recording(path: Path, name: str, rows: pd.DataFrame, table: Table) -> Recording:
     rows = rows.assign(recording=name, subject="radiologist", trial=runs_of(rows["stimulus"]))
     rows = rows.assign(clock_us=_clock_us(rows))
-    placements, sizes = _placements(rows)
+    placements = _placements(rows)
     skipped: Counter[str] = Counter()
     # a row that is repeated whole, for each area that it was joined to, is no later sample
     is_raw = rows.drop_duplicates().duplicated(["trial", "id"]).mean() > _FEW_REPEATED
     samples = _samples(rows, skipped) if is_raw else SAMPLES.empty()
-    for axis, side in (("x_im", "image_width"), ("y_im", "image_height")):
-        # what lies well beyond it, as the size is known to a px or two
-        ends = rows["stimulus"].map({n: getattr(p, side) + 2 for n, p in placements.items()})
-        rows[axis] = rows[axis].mask(rows[axis] >= ends)
-    fixations = _fixations(rows, samples, sizes, skipped)
+    fixations = _fixations(_on_image(rows, placements), samples, skipped)
     if len(samples) and len(fixations):
         samples = label_samples(samples, fixations)
     return Recording(
@@ -191,7 +178,7 @@ def _recording(path: Path, name: str, rows: pd.DataFrame, table: Table) -> Recor
         screen_px=_SCREEN_PX,
         about=about(
             table,
-            _header(read_head(table.path))[0],
+            header_in(read_head(table.path))[0],
             tracker="Gazepoint GP3 HD",
             time_unit="s",
         ),
@@ -211,39 +198,21 @@ def _clock_us(rows: pd.DataFrame) -> pd.Series:
     return time_us + rows["trial"].map(begin)
 
 
-def _placements(rows: pd.DataFrame) -> tuple[dict[str, Placement], dict[str, tuple[int, int]]]:
-    """Where the images lay, from gaze on the screen and the same gaze on the image.
-
-    Returns
-    -------
-    placements : dict of str to Placement
-    sizes : dict of str to (int, int)
-        Width and height of the images for which they are certain.
-    """
+def _placements(rows: pd.DataFrame) -> dict[str, Placement]:
+    """Where the images lay, from gaze on the screen and the same gaze on the image."""
     width, height = _SCREEN_PX
     on_image = rows[(rows["x_im"] > 0) & (rows["y_im"] > 0)]
-    found, sizes = {}, {}
+    found = {}
     for stimulus, group in on_image.groupby("stimulus", sort=False):
         x = _fitted(group["fx"] * width, group["x_im"], width)
         y = _fitted(group["fy"] * height, group["y_im"], height)
         if x is not None and y is not None:
-            found[str(stimulus)] = Placement(x.begin, y.begin, x.length, y.length, x.size, y.size)
-            if x.is_certain and y.is_certain:
-                sizes[str(stimulus)] = (x.size, y.size)
-    return found, sizes
+            found[str(stimulus)] = Placement(x[0], y[0], x[1], y[1], x[2], y[2])
+    return found
 
 
-@dataclass(frozen=True)
-class _Axis:
+def _fitted(screen: pd.Series, image: pd.Series, side: int) -> tuple[float, float, int] | None:
     """Where a centred image begins on one axis, how long it is there, and in its own px."""
-
-    begin: float
-    length: float
-    size: int
-    is_certain: bool
-
-
-def _fitted(screen: pd.Series, image: pd.Series, side: int) -> _Axis | None:
     known = screen.notna() & image.notna()
     # the authors cut off the fraction
     at, px = screen[known].to_numpy(), image[known].to_numpy() + 0.5
@@ -254,17 +223,17 @@ def _fitted(screen: pd.Series, image: pd.Series, side: int) -> _Axis | None:
         return None
     begin = -offset / slope
     length = side - 2 * begin
-    size = slope * length if 0 < length < 1e6 and slope < 1e3 else 0.0
-    if round(size) < 1:
-        return None
-    # samples of one fixation, at one place, tell no more than one of them
-    places = np.unique(np.stack([at, px]), axis=1)[0]
-    far = (side / 2 - places.mean()) ** 2 / ((places - places.mean()) ** 2).sum()
-    error = 2 * _CUT_OFF_PX * np.sqrt(1 / len(places) + far)  # twice the line's, in the middle
-    # beside margins of whole px, which need not be equal, it may be off by one
-    fills = abs(offset) < 1
-    is_certain = fills and abs(size - round(size)) + 2 * error < 0.5
-    return _Axis(float(begin), float(length), round(size), bool(is_certain))
+    size = round(slope * length) if 0 < length < 1e6 and slope < 1e3 else 0
+    return (float(begin), float(length), size) if size >= 1 else None
+
+
+def _on_image(rows: pd.DataFrame, placements: Mapping[str, Placement]) -> pd.DataFrame:
+    """Leave positions on the image only to gaze that does not lie well beyond its last px."""
+    for axis, side in (("x_im", "image_width"), ("y_im", "image_height")):
+        ends = {name: getattr(p, side) + _SIZE_ERROR_PX for name, p in placements.items()}
+        beyond = rows[axis] >= rows["stimulus"].map(ends)
+        rows = rows.assign(**{axis: rows[axis].mask(beyond)})
+    return rows
 
 
 def _samples(rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
@@ -286,12 +255,7 @@ def _samples(rows: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
     return samples_table(samples)
 
 
-def _fixations(
-    rows: pd.DataFrame,
-    samples: pd.DataFrame,
-    sizes: Mapping[str, tuple[int, int]],
-    skipped: Counter[str],
-) -> pd.DataFrame:
+def _fixations(rows: pd.DataFrame, samples: pd.DataFrame, skipped: Counter[str]) -> pd.DataFrame:
     valid = (rows["valid"] == 1) | rows["valid"].isna().all()
     if samples.empty:
         complete = rows[["fx", "fy", "start", "duration"]].notna().all(axis=1)
@@ -323,8 +287,6 @@ def _fixations(
         source=f"vendor:{READER.name}",
         **spans,
     )[some]
-    table["image_width"] = table["stimulus"].map({n: size[0] for n, size in sizes.items()})
-    table["image_height"] = table["stimulus"].map({n: size[1] for n, size in sizes.items()})
     table, again = listed_once(table.sort_values(["trial", "onset_ms"], kind="stable"))
     skipped.update(again)
     return finish_fixations(table)

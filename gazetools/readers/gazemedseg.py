@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from gazetools.readers.building import separator_of
 from gazetools.readers.delimited import read_columns
-from gazetools.readers.layout import Layout, column_names
+from gazetools.readers.layout import Layout, header_in
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.tables import FIXATIONS
@@ -36,13 +35,9 @@ _NUMBERS = {
 
 def refusal(head: Head) -> str:
     """Say why a file is no GazeMedSeg table, or "" if it is."""
-    names = column_names(head.text, _separator(head.text))
+    names, _ = header_in(head.text)
     missing = {*_TEXTS.values(), *_NUMBERS.values()} - set(names)
     return f"no column {sorted(missing)[0]!r}" if missing else ""
-
-
-def _separator(head: str) -> str:
-    return separator_of(head.partition("\n")[0])
 
 
 def read(path: Path, options: ReadOptions) -> list[Recording]:
@@ -53,7 +48,8 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     FormatError
         A line is damaged, or a value is missing.
     """
-    table = read_columns(path, Layout(_separator(read_head(path))), _TEXTS, _NUMBERS)
+    _, separator = header_in(read_head(path))
+    table = read_columns(path, Layout(separator), _TEXTS, _NUMBERS)
     rows = table.frame
     for name in rows:
         table.expect(name, rows[name].notna(), "a value; every field is needed")

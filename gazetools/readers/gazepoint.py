@@ -70,11 +70,10 @@ from gazetools.readers.building import (
     in_time_order,
     runs_of,
     samples_table,
-    separator_of,
     with_all,
 )
 from gazetools.readers.delimited import Table, read_columns
-from gazetools.readers.layout import Layout, cells_of, column_names, match_columns
+from gazetools.readers.layout import Layout, cells_of, header_in, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.trial_marks import expect_no_rule, trial_marks, trials_from
@@ -117,7 +116,7 @@ _MOST_REPEATED = 0.5
 
 def refusal(head: Head) -> str:
     """Say why a file is no Gazepoint export, or "" if it is."""
-    names = _header(head.text)
+    names, _ = header_in(head.text)
     if not any({f"{point}X", f"{point}Y"} <= set(names) for point, _ in _POINTS.values()):
         return "no columns 'FPOGX' and 'FPOGY', nor 'BPOGX' and 'BPOGY'"
     if "DICOM_ID" in names:
@@ -137,7 +136,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     FormatError
         A line is damaged, or no row has a time.
     """
-    header = _header(read_head(path))
+    header, _ = header_in(read_head(path))
     table = _table(path, header)
     rows = table.frame
     timed = rows["time_s"].notna()
@@ -182,13 +181,9 @@ def _lists_fixations(users: list[pd.DataFrame]) -> bool:
     return bool(repeated.mean() < _MOST_REPEATED)
 
 
-def _header(head: str) -> list[str]:
-    return column_names(head, separator_of(head.partition("\n")[0]))
-
-
 def _table(path: Path, header: list[str]) -> Table:
     head = read_head(path)
-    separator = separator_of(head.partition("\n")[0])
+    _, separator = header_in(head)
     first = head.splitlines()[1:2]
     if first and len(cells_of(first[0], separator)) == len(header) + 1:
         header = [*header, ""]  # older headers lack the comma that ends each row

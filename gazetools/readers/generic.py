@@ -70,11 +70,11 @@ from gazetools.readers.building import (
     eyes_mean,
     rising_times,
     samples_table,
-    separator_of,
+    with_gaze,
 )
 from gazetools.readers.delimited import Table, read_columns
 from gazetools.readers.generic_mapping import CONSTANTS, GAZE, TEXTS, Codes, Mapped, read_mapping
-from gazetools.readers.layout import NULLS, Layout, cells_of, column_names
+from gazetools.readers.layout import NULLS, Layout, cells_of, column_names, separator_of
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.order import expect_one_clock
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
@@ -116,14 +116,15 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
     _expect_px(table, mapping)
     rows = _named(table.frame, path, mapping)
     make = _samples if mapping.kind == "samples" else _fixations
-    recordings = [
-        _recording(mapping, table, header, group, make)
-        for _, group in rows.groupby(["subject", "recording"], sort=False)
-    ]
-    if not any(len(r.samples) or len(r.fixations) for r in recordings):
-        raise FormatError(f"{path}: none of its {len(rows)} rows is of use by {options.mapping}")
-    _expect_usual(table, mapping, recordings)
-    first, *more = [r for r in recordings if len(r.samples) or len(r.fixations)]
+    recordings = with_gaze(
+        (
+            _recording(mapping, table, header, group, make)
+            for _, group in rows.groupby(["subject", "recording"], sort=False)
+        ),
+        f"{path}: none of its {len(rows)} rows is of use by {options.mapping}",
+    )
+    first, *more = recordings
+    _expect_usual(table, mapping, [first, *more])
     return [replace(first, skipped=add_counts({"other rows": others}, first.skipped)), *more]
 
 

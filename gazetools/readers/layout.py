@@ -55,6 +55,17 @@ def column_names(head: str, separator: str, header_line: int = 1) -> list[str]:
     return names
 
 
+def separator_of(header_line: str) -> str:
+    """Tab, or what a spreadsheet program put in its place."""
+    return max("\t;,", key=header_line.count)
+
+
+def header_in(head: str) -> tuple[list[str], str]:
+    """Names in the first line of a text, and what parts its cells."""
+    separator = separator_of(head.partition("\n")[0])
+    return column_names(head, separator), separator
+
+
 def cells_of(line: str, separator: str) -> list[str]:
     """Cells of a line; separators in quotes part none."""
     return next(csv.reader([line], delimiter=separator)) if '"' in line else line.split(separator)

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gazetools.errors import FormatError
-from gazetools.readers.building import add_counts, read_json, separator_of, with_all
+from gazetools.readers.building import add_counts, read_json, with_all
 from gazetools.readers.delimited import Table, read_columns
-from gazetools.readers.layout import Layout, column_names, match_columns
+from gazetools.readers.layout import Layout, header_in, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.vendor_events import declared, drop_bad_fixations, finish_fixations
 from gazetools.tables import BLINKS, FIXATIONS, SACCADES
@@ -93,11 +93,7 @@ def header_of(path: Path) -> list[str]:
 
 def names_in(head: str) -> list[str]:
     """Names of the columns of a CSV that begins so."""
-    return column_names(head, _separator(head))
-
-
-def _separator(head: str) -> str:
-    return separator_of(head.partition("\n")[0])
+    return header_in(head)[0]
 
 
 def header_or_none(path: Path) -> list[str]:
@@ -121,10 +117,10 @@ def read_table(
 ) -> Table:
     """Read the columns that are there, by their plain names."""
     head = read_head(path)
-    header = names_in(head)
+    header, separator = header_in(head)
     return read_columns(
         path,
-        Layout(_separator(head)),
+        Layout(separator),
         match_columns(header, texts),
         match_columns(header, numbers),
         match_columns(header, integers or {}),

@@ -31,16 +31,9 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.building import (
-    about,
-    add_counts,
-    rising_times,
-    samples_table,
-    separator_of,
-    with_gaze,
-)
+from gazetools.readers.building import about, add_counts, rising_times, samples_table, with_gaze
 from gazetools.readers.delimited import Table, read_columns
-from gazetools.readers.layout import Layout, column_names, match_columns
+from gazetools.readers.layout import Layout, header_in, match_columns
 from gazetools.readers.opening import read_head, stem_of
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.vendor_events import (
@@ -75,17 +68,11 @@ def refusal(head: Head) -> str:
     if head.files:
         below = [f"{head.path.resolve().name}/{name}" for name in head.files]
         return "" if any(map(_FILE.fullmatch, below)) else "no P...R.../fixations.csv below"
-    found = match_columns(_header(head.text)[0], _NUMBERS)
+    found = match_columns(header_in(head.text)[0], _NUMBERS)
     if not found.keys() & {"start", "time"}:
         return "no column 'timestamp_start_fixation' or 'timestamp_sample'"
     missing = [axis for axis in "xy" if f"{axis}_im" not in found]
     return f"no column '{missing[0]}_position'" if missing else ""
-
-
-def _header(head: str) -> tuple[list[str], str]:
-    """Names of the columns, and what parts them."""
-    separator = separator_of(head.partition("\n")[0])
-    return column_names(head, separator), separator
 
 
 def read(path: Path, options: ReadOptions) -> Iterable[Recording]:
@@ -144,7 +131,7 @@ def _recording(path: Path, name: str, files: list[Path]) -> Recording:
         screen_px=_SCREEN_PX,
         about=about(
             first,
-            _header(read_head(first.path))[0],
+            header_in(read_head(first.path))[0],
             tracker="EyeLink 1000 Plus",
             time_unit="s",
         ),
@@ -158,7 +145,7 @@ def _read(files: list[Path]) -> Iterable[Table]:
         why = refusal(Head(file, head))
         if why:
             raise FormatError(f"{file}:1: {why}, expected a table of REFLACX; download it again")
-        header, separator = _header(head)
+        header, separator = header_in(head)
         texts = {"image": "image"} if "image" in header else {}
         table = read_columns(file, Layout(separator), texts, match_columns(header, _NUMBERS))
         for name in table.frame.columns.intersection(["start", "end", "time"]):
@@ -188,7 +175,7 @@ def _image(file: Path, name: str, rows: pd.DataFrame) -> tuple[str, tuple[int, i
 def _metadata(path: Path) -> pd.DataFrame:
     texts = {"id": "id", "dicom_id": "dicom_id"}
     numbers = {"width": "image_size_x", "height": "image_size_y"}
-    header, separator = _header(read_head(path))
+    header, separator = header_in(read_head(path))
     missing = {*texts.values(), *numbers.values()} - set(header)
     if missing:
         raise FormatError(

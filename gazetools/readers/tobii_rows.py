@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from gazetools.geometry import Placement
-from gazetools.readers.building import Floats, Integers, separator_of
+from gazetools.readers.building import Floats, Integers
 from gazetools.readers.delimited import Table, iter_columns
-from gazetools.readers.layout import Layout, column_names, plain_name
+from gazetools.readers.layout import Layout, column_names, plain_name, separator_of
 from gazetools.readers.opening import stem_of
 from gazetools.tables import SAMPLES
 from gazetools.timeline import sample_interval_us

@@ -59,11 +59,10 @@ from gazetools.readers.building import (
     add_counts,
     eyes_mean,
     in_time_order,
-    separator_of,
     with_all,
 )
 from gazetools.readers.delimited import Table, read_columns
-from gazetools.readers.layout import Layout, column_names, match_columns, plain_name
+from gazetools.readers.layout import Layout, header_in, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import Names, seen_only, to_samples, usual_step
@@ -119,7 +118,7 @@ _LARGEST_SKEW = 0.02
 
 def refusal(head: Head) -> str:
     """Say why a file was not written with the SDK's names, or "" if it was."""
-    header = column_names(head.text, separator_of(head.text.partition("\n")[0]))
+    header, _ = header_in(head.text)
     if not {*_SHARES, *(f"{eye}_share_xy" for eye in EYES)} & {*_matched(header)}:
         return "no column 'left_gaze_point_on_display_area_x' or 'LGazePos2dx'"
     return ""
@@ -171,8 +170,7 @@ def read(path: Path, options: ReadOptions) -> list[Recording]:
 def _read_table(path: Path) -> tuple[Table, list[str]]:
     """Read the columns that we know, and the names of all."""
     head = read_head(path)
-    separator = separator_of(head.partition("\n")[0])
-    header = column_names(head, separator)
+    header, separator = header_in(head)
     found = _matched(header)
     if not {"device_us", "system_us", "relative_ms"} & set(found):
         raise FormatError(

@@ -60,16 +60,9 @@ import pandas as pd
 
 from gazetools.errors import FormatError
 from gazetools.geometry import Placement
-from gazetools.readers.building import (
-    about,
-    add_counts,
-    in_time_order,
-    run_numbers,
-    separator_of,
-    with_all,
-)
+from gazetools.readers.building import about, add_counts, in_time_order, run_numbers, with_all
 from gazetools.readers.delimited import Table, iter_columns
-from gazetools.readers.layout import Layout, column_names, match_columns, plain_name
+from gazetools.readers.layout import Layout, header_in, match_columns, plain_name
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import (
@@ -112,7 +105,7 @@ _SHORTEST_US = 200.0
 
 def refusal(head: Head) -> str:
     """Say why a file is no Studio 3 export, or "" if it is."""
-    names = column_names(head.text, separator_of(head.text.partition("\n")[0]))
+    names, _ = header_in(head.text)
     # Pro Lab writes 'Recording timestamp'
     if not {"RecordingTimestamp", "EyeTrackerTimestamp"} & set(names):
         return "no column 'RecordingTimestamp' or 'EyeTrackerTimestamp'"
@@ -131,8 +124,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Recording]:
         No gaze columns, no rows with a time, or a damaged line.
     """
     head = read_head(path)
-    separator = separator_of(head.partition("\n")[0])
-    header = column_names(head, separator)
+    header, separator = header_in(head)
     texts, numbers = match_columns(header, TEXTS), match_columns(header, NUMBERS)
     if not _has_gaze(set(numbers)) and not {"vendor_x_media", "vendor_y_media"} <= set(numbers):
         raise FormatError(

@@ -85,11 +85,17 @@ from gazetools.readers.building import (
     eyes_mean,
     in_time_order,
     runs_of,
-    separator_of,
     with_all,
 )
 from gazetools.readers.delimited import Table, read_columns
-from gazetools.readers.layout import NULLS, Layout, column_names, match_columns, plain_name
+from gazetools.readers.layout import (
+    NULLS,
+    Layout,
+    column_names,
+    match_columns,
+    plain_name,
+    separator_of,
+)
 from gazetools.readers.opening import read_head
 from gazetools.readers.recording import About, Head, Reader, ReadOptions, Recording
 from gazetools.readers.tobii_rows import (
